@@ -1,0 +1,66 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The shell every module runs in, and the only place that ends a process.
+
+Check mode, diff, partial failure and the way from an error to a result are written here, once.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import Any, Callable
+
+from ansible.module_utils.basic import AnsibleModule
+
+from .._core.errors import CollError
+from .._core.plan import Verdict, render_diff
+from .._core.run import Flow, Run, carry_out, count, entry_dict, settle
+
+_NAMED_IN_MESSAGE = 3
+
+
+def converge(module: AnsibleModule, wire: Callable[[dict[str, Any]], Flow]) -> None:
+    """Wire a flow from the parameters, run it, and end the module with its result."""
+    applied: list[Run] = []
+    try:
+        flow = wire(module.params)
+        plan = flow.decide(flow.observe())
+        if module.check_mode:
+            run = Run(plan)
+        else:
+            run = carry_out(plan, flow.execute, stop_on_error=flow.stop_on_error)
+        applied.append(run)
+        _finish(module, run, flow.report(run))
+    except CollError as exc:
+        module.fail_json(msg=exc.sentence(), error=exc.as_dict(), changed=_changed(applied))
+    except Exception as exc:  # a bug of ours: say where, without the values that a traceback may show
+        where = traceback.extract_tb(exc.__traceback__)[-1]
+        text = f"{type(exc).__name__} at {where.filename.rsplit('/', 1)[-1]}:{where.lineno}"
+        module.fail_json(msg=f"This is a bug in kubestead.platform: {text}. Please report it.", changed=_changed(applied))
+
+
+def _changed(applied: Sequence[Run]) -> bool:
+    return any(run.executed and run.done for run in applied)
+
+
+def _finish(module: AnsibleModule, run: Run, extra: Mapping[str, object]) -> None:
+    verdicts = settle(run)
+    entries = [entry_dict(verdict) for verdict in verdicts]
+    for warning in run.plan.warnings:
+        module.warn(warning)
+    result: dict[str, object] = {"changed": bool(run.done), "entries": entries, "counts": count(entries), **extra}
+    if module._diff:
+        result["diff"] = render_diff(run.done)
+    failed = [verdict for verdict in verdicts if verdict.error is not None]
+    if failed:
+        module.fail_json(msg=_failure_message(failed, len(entries)), **result)
+    module.exit_json(**result)
+
+
+def _failure_message(failed: Sequence[Verdict], total: int) -> str:
+    told = [f"{verdict.name}: {verdict.error.sentence()}" for verdict in failed[:_NAMED_IN_MESSAGE] if verdict.error]
+    more = f" (and {len(failed) - _NAMED_IN_MESSAGE} more)" if len(failed) > _NAMED_IN_MESSAGE else ""
+    if total == 1:
+        return told[0]
+    return f"{len(failed)} of {total} entries failed. {' '.join(told)}{more}"

@@ -1,0 +1,47 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ports that more than one domain uses. A port that one domain uses stands in its flow's file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Optional, Protocol
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All objects of one LIST (pages joined) and the resource version a watch may start from."""
+
+    objects: tuple[Mapping[str, Any], ...]
+    resource_version: str
+
+
+class KubeApi(Protocol):
+    """The Kubernetes API as JSON over paths. Safe to call from several threads.
+
+    Raises BackendFailed (Denied for 401 and 403, Conflict for 409); ``facts`` then hold ``status`` (the HTTP code,
+    0 when the server was not reached) and ``reason`` (the API's word, such as ``AlreadyExists``).
+    """
+
+    server: str
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Optional[Mapping[str, Any]] = None,
+        query: Optional[Mapping[str, str]] = None,
+    ) -> dict[str, Any]:
+        """One request; the decoded answer. Retries 429 and 5xx as the server asks (Retry-After), within the timeout."""
+
+    def list_all(self, path: str, query: Optional[Mapping[str, str]] = None) -> Listing:
+        """A paged LIST of a whole collection."""
+
+    def watch(
+        self, path: str, resource_version: str, *, seconds: float, query: Optional[Mapping[str, str]] = None
+    ) -> Iterator[dict[str, Any]]:
+        """Events (``{"type", "object"}``) from ``resource_version`` on, resumed when broken, until ``seconds`` are over.
+
+        An expired version (410) is answered by one LIST, whose objects come as ``ADDED`` events.
+        """
