@@ -1,0 +1,147 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fixtures of the integration tests: the lab, and a way to run a real module in it as a user would."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+LAB = ROOT / "tests" / "lab" / "lab"
+
+
+@dataclass(frozen=True)
+class ModuleRun:
+    """One run of a module: its result, the process's exit status and everything it printed."""
+
+    result: dict[str, Any]
+    status: int
+    output: str = field(repr=False)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.result[name]
+
+    def actions(self) -> dict[str, str]:
+        """The action of each entry, by name."""
+        return {entry["name"]: entry["action"] for entry in self.result["entries"]}
+
+    def entry(self, name: str) -> dict[str, Any]:
+        """The entry of that name."""
+        return next(entry for entry in self.result["entries"] if entry["name"] == name)
+
+
+class Lab:
+    """The running lab: its environment and a way to run commands inside it."""
+
+    def __init__(self) -> None:
+        self.env = self._read_env()
+
+    def exec(
+        self,
+        *command: str,
+        check: bool = True,
+        stdin: Optional[str] = None,
+        timeout: float = 300,
+        env: Optional[Mapping[str, str]] = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command inside the lab's namespace with its environment."""
+        done = subprocess.run(
+            [str(LAB), "exec", "--", *command],
+            input=stdin if stdin is not None else "",
+            text=True,
+            capture_output=True,
+            timeout=timeout,
+            env={**os.environ, **(env or {})},
+            check=False,
+        )
+        if check and done.returncode != 0:
+            raise AssertionError(f"{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def kubectl(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """kubectl as the lab's administrator."""
+        return self.exec("kubectl", *arguments, check=check)
+
+    def _read_env(self) -> dict[str, str]:
+        printed = subprocess.run(
+            [str(LAB), "exec", "--", sys.executable, "-c", "import json, os; print(json.dumps(dict(os.environ)))"],
+            text=True,
+            capture_output=True,
+            timeout=120,
+            check=True,
+        ).stdout
+        return dict(json.loads(printed.strip().splitlines()[-1]))
+
+
+@pytest.fixture(scope="session")
+def lab() -> Lab:
+    """The lab, brought up if it is not (a no-op when it is)."""
+    subprocess.run([str(LAB), "up"], check=True, timeout=2400)
+    return Lab()
+
+
+def ansible_env() -> dict[str, str]:
+    """The environment ansible runs in: machine-readable output and the collection as it stands here."""
+    return {
+        "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
+        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache" / "collections"),
+        "ANSIBLE_LOCALHOST_WARNING": "false",
+        "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
+        "ANSIBLE_DEPRECATION_WARNINGS": "false",
+        "ANSIBLE_NOCOLOR": "1",
+    }
+
+
+@pytest.fixture
+def run_module(lab: Lab, tmp_path: Path) -> Callable[..., ModuleRun]:
+    """Run one module of this collection in the lab: ``run_module("rbac_grant", {...}, check=True, diff=True)``."""
+    counter = iter(range(10_000))
+
+    def run(
+        name: str,
+        arguments: Mapping[str, Any],
+        *,
+        check: bool = False,
+        diff: bool = False,
+        hosts: str = "localhost",
+        options: Sequence[str] = (),
+        timeout: float = 300,
+    ) -> ModuleRun:
+        play = {
+            "hosts": hosts,
+            "gather_facts": False,
+            "tasks": [{"name": name, f"kubestead.platform.{name}": dict(arguments)}],
+        }
+        if hosts == "localhost":
+            play.update(connection="local", vars={"ansible_python_interpreter": sys.executable})
+        book = tmp_path / f"run{next(counter)}.yml"
+        book.write_text(yaml.safe_dump([play]), encoding="utf-8")
+        book.chmod(0o600)
+        command = ["ansible-playbook", str(book), *options]
+        command += ["--check"] if check else []
+        command += ["--diff"] if diff else []
+        if hosts != "localhost":
+            command += ["-i", lab.env["KUBESTEAD_LAB_INVENTORY"]]
+        done = lab.exec(str(Path(sys.executable).parent / command[0]), *command[1:], check=False, timeout=timeout, env=ansible_env())
+        return ModuleRun(_task_result(done.stdout, done.stderr), done.returncode, done.stdout + done.stderr)
+
+    return run
+
+
+def _task_result(printed: str, errors: str) -> dict[str, Any]:
+    begin = printed.find("{\n")
+    if begin < 0:
+        raise AssertionError(f"ansible printed no result:\n{printed}\n{errors}")
+    document, _end = json.JSONDecoder().raw_decode(printed[begin:])
+    hosts = document["plays"][0]["tasks"][0]["hosts"]
+    return dict(next(iter(hosts.values())))
