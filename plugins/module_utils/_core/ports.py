@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Optional, Protocol
 
 
@@ -45,3 +45,42 @@ class KubeApi(Protocol):
 
         An expired version (410) is answered by one LIST, whose objects come as ``ADDED`` events.
         """
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A secret file as it stands on a host; ``as_asked``: its owner and group are those the caller wants."""
+
+    content: bytes = field(repr=False)
+    mode: int
+    owner: str
+    group: str
+    as_asked: bool
+
+
+class SecretStore(Protocol):
+    """Secret files on one host, each replaced in a single step. Safe to call from several threads.
+
+    ``owner`` and ``group`` are names or numeric ids. Raises Refused where a link, a folder or a file of somebody else is
+    in the way, and BackendFailed when the host says no.
+    """
+
+    def read(self, path: str) -> Optional[bytes]:
+        """The content of a source; None when there is none."""
+
+    def find(self, path: str, *, owner: Optional[str] = None, group: Optional[str] = None) -> Optional[StoredFile]:
+        """What stands at a destination; None when nothing does."""
+
+    def write(
+        self,
+        path: str,
+        content: bytes,
+        *,
+        owner: Optional[str] = None,
+        group: Optional[str] = None,
+        mode: Optional[int] = None,
+    ) -> None:
+        """Put a file in place. Without ``mode`` an old one stays, and a new file is 0600."""
+
+    def remove(self, path: str, *, owner: Optional[str] = None) -> bool:
+        """Remove a file; whether there was one."""

@@ -1,0 +1,254 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The way to a file that holds secrets: every folder is opened one by one, relative to the one before, following no link
+unseen, so that nobody can redirect a write between the check and the deed.
+
+* A symbolic link counts only when root or the user we run as made it.
+* A folder we write below belongs to root, to us, or to the owner the file is to have, and nobody else can rename in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import grp
+import os
+import pwd
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from posixpath import abspath, basename, dirname, join
+from typing import Optional
+
+from .._core.errors import BackendFailed, BadInput, Refused
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_MAX_LINKS = 20
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Who a file is for, and so whose folders may lie on the way to it."""
+
+    uid: Optional[int]
+    gid: Optional[int]
+    create: bool
+
+    @classmethod
+    def of(cls, owner: Optional[str], group: Optional[str], *, create: bool = False) -> Rules:
+        """From names or numeric ids of this host."""
+        return cls(None if owner is None else _uid(owner), None if group is None else _gid(group), create)
+
+    @property
+    def trusted(self) -> tuple[int, ...]:
+        """Ids whose folders and files may be there."""
+        ours = (0, os.geteuid())
+        return ours if self.uid is None else (*ours, self.uid)
+
+
+@contextlib.contextmanager
+def opened_folder(path: str, rules: Rules) -> Iterator[int]:
+    """A descriptor of the folder ``path``, every folder on the way checked; missing ones are made when the rules say so."""
+    walk = _Walk(rules)
+    try:
+        walk.go(path)
+        _check_folder(path, os.fstat(walk.descriptor), rules, last=True)
+        yield walk.descriptor
+    finally:
+        os.close(walk.descriptor)
+
+
+@contextlib.contextmanager
+def destination(path: str, rules: Rules) -> Iterator[tuple[int, str]]:
+    """The folder of a file to be written, as a descriptor, and the file's name in it."""
+    target = absolute(path)
+    with opened_folder(dirname(target), rules) as folder:
+        yield folder, basename(target)
+
+
+def open_source(path: str) -> int:
+    """A descriptor of a file to be read; links made by root or by ourselves are followed, also as the last part."""
+    walk = _Walk(None)
+    try:
+        rest = absolute(path)
+        while True:
+            walk.go(dirname(rest))
+            name = basename(rest)
+            target = walk.link(name)
+            if target is None:
+                return os.open(name, READ, dir_fd=walk.descriptor)
+            rest = join("/", *walk.real, target)
+            walk.restart()
+    finally:
+        os.close(walk.descriptor)
+
+
+class _Walk:
+    """A walk from the root, one part at a time, each opened relative to the one before. ``rules`` None means reading only."""
+
+    def __init__(self, rules: Optional[Rules]) -> None:
+        self.rules = rules
+        self.descriptor = os.open("/", _FOLDER)
+        self.real: list[str] = []
+        self.links = 0
+
+    def go(self, path: str) -> None:
+        """Walk on along ``path``."""
+        pending = path.split("/")[::-1]
+        while pending:
+            name = pending.pop()
+            if name in ("", "."):
+                continue
+            if name == "..":
+                pending.extend(self.real[-2::-1])
+                self.restart()
+                continue
+            target = self.link(name)
+            if target is None:
+                self._enter(name)
+            else:
+                pending.extend(target.split("/")[::-1])
+                if target.startswith("/"):
+                    self.restart()
+
+    def restart(self) -> None:
+        """Go back to the root."""
+        self.real = []
+        self._move(os.open("/", _FOLDER))
+
+    def link(self, name: str) -> Optional[str]:
+        """Where the link ``name`` points; None when it is no link. Raises Refused for a link of somebody else."""
+        entry = lstat(self.descriptor, name)
+        if entry is None or not stat.S_ISLNK(entry.st_mode):
+            return None
+        shown = "/" + "/".join((*self.real, name))
+        if entry.st_uid not in (0, os.geteuid()):
+            raise Refused(
+                f"{shown} is a symbolic link made by {user_name(entry.st_uid)}, and is not followed.",
+                hint="Name the place it points to, or replace it by a real folder.",
+            )
+        self.links += 1
+        if self.links > _MAX_LINKS:
+            raise Refused(f"{shown}: too many symbolic links on the way.")
+        return os.readlink(name, dir_fd=self.descriptor)
+
+    def _enter(self, name: str) -> None:
+        if self.rules is not None:
+            _check_folder("/" + "/".join(self.real), os.fstat(self.descriptor), self.rules, last=False)
+        try:
+            below = os.open(name, _FOLDER, dir_fd=self.descriptor)
+        except FileNotFoundError:
+            if self.rules is None or not self.rules.create:
+                raise
+            below = _make_below(self.descriptor, name, self.rules)
+        self._move(below)
+        self.real.append(name)
+
+    def _move(self, descriptor: int) -> None:
+        os.close(self.descriptor)
+        self.descriptor = descriptor
+
+
+def _make_below(folder: int, name: str, rules: Rules) -> int:
+    made = True
+    try:
+        os.mkdir(name, 0o700, dir_fd=folder)
+    except FileExistsError:  # a parallel run was faster
+        made = False
+    below = os.open(name, _FOLDER, dir_fd=folder)
+    if made:
+        give(below, rules)
+        os.fsync(folder)
+    return below
+
+
+def _check_folder(path: str, found: os.stat_result, rules: Rules, *, last: bool) -> None:
+    if found.st_uid not in rules.trusted:
+        user = user_name(found.st_uid)
+        raise Refused(
+            f"The folder {path} belongs to {user}, who could replace what is written in it.",
+            hint=f"Set the owner of the file to {user}, or choose another folder.",
+        )
+    # In a folder with the sticky bit nobody can rename what is not theirs: good enough on the way, not at the end.
+    if found.st_mode & _OTHERS_WRITE and (last or not found.st_mode & stat.S_ISVTX):
+        raise Refused(
+            f"The folder {path} can be written by others (mode {stat.S_IMODE(found.st_mode):04o}).",
+            hint="Take the group's and the others' write permission away (chmod go-w), or choose another folder.",
+        )
+
+
+def give(descriptor: int, rules: Rules) -> None:
+    """Make an open file or folder belong to whom the rules name, where it does not yet."""
+    found = os.fstat(descriptor)
+    uid = found.st_uid if rules.uid is None else rules.uid
+    gid = found.st_gid if rules.gid is None else rules.gid
+    if (uid, gid) != (found.st_uid, found.st_gid):
+        os.fchown(descriptor, uid, gid)
+
+
+def lstat(folder: int, name: str) -> Optional[os.stat_result]:
+    """What stands under a name, links not followed; None when nothing does."""
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def absolute(path: str) -> str:
+    """The path without dots, from the root."""
+    if not path or "\0" in path or path.endswith("/"):
+        raise BadInput(f"{path!r} is not the path of a file.")
+    return abspath(path)
+
+
+@contextlib.contextmanager
+def explained(path: str, deed: str) -> Iterator[None]:
+    """Turn what the system says into one sentence that names the file. A missing file is left to the caller."""
+    try:
+        yield
+    except FileNotFoundError as exc:
+        raise BackendFailed(f"{path} could not be {deed}: a folder on the way vanished.") from exc
+    except OSError as exc:
+        hint = ""
+        if exc.errno == errno.EPERM:
+            hint = "Giving a file to another user or group needs root (become: true)."
+        elif exc.errno == errno.ENOTDIR:
+            hint = "A part of the path is not a folder."
+        raise BackendFailed(f"{path} could not be {deed}: {os.strerror(exc.errno or 0)}.", hint=hint) from exc
+
+
+@cache
+def _uid(owner: str) -> int:
+    try:
+        return int(owner) if owner.isdigit() else pwd.getpwnam(owner).pw_uid
+    except KeyError:
+        raise BadInput(f"There is no user {owner!r} on this host.") from None
+
+
+@cache
+def _gid(group: str) -> int:
+    try:
+        return int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise BadInput(f"There is no group {group!r} on this host.") from None
+
+
+@cache
+def user_name(uid: int) -> str:
+    """The user's name, or the number where there is none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+@cache
+def group_name(gid: int) -> str:
+    """The group's name, or the number where there is none."""
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)

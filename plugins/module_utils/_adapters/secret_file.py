@@ -1,0 +1,196 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files that hold secrets, on the host the module runs on.
+
+A file is born 0600 beside its destination, brought to disk, and takes its place in a single rename. Links are never
+written through, and folders where others could put something in our way are refused (see ``safe_folder``).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from typing import Optional
+
+from .._core.errors import Refused
+from .._core.ports import StoredFile
+from .safe_folder import (
+    READ,
+    Rules,
+    absolute,
+    destination,
+    explained,
+    give,
+    group_name,
+    lstat,
+    open_source,
+    opened_folder,
+    user_name,
+)
+
+_BIRTH = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_MAX_BYTES = 16 * 1024 * 1024
+
+
+class SecretFiles:
+    """Reads, writes and removes secret files. Holds no state, so it may be used from several threads.
+
+    ``owner`` and ``group`` are names or numeric ids; left out, an existing file keeps its own and a new one gets ours.
+    """
+
+    def read(self, path: str) -> Optional[bytes]:
+        """The content of a file that the task itself names as a source; None when there is none.
+
+        Links made by root or by ourselves are followed here, also as the last part.
+        """
+        with explained(path, "read"):
+            try:
+                descriptor = open_source(path)
+            except FileNotFoundError:
+                return None
+            return _content(path, descriptor)[0]
+
+    def find(self, path: str, *, owner: Optional[str] = None, group: Optional[str] = None) -> Optional[StoredFile]:
+        """What stands at a destination; None when nothing does. Raises Refused where ``write`` would."""
+        rules = Rules.of(owner, group)
+        with explained(path, "read"):
+            try:
+                with destination(path, rules) as (folder, name):
+                    return _stored(path, folder, name, rules)
+            except FileNotFoundError:
+                return None
+
+    def write(
+        self,
+        path: str,
+        content: bytes,
+        *,
+        owner: Optional[str] = None,
+        group: Optional[str] = None,
+        mode: Optional[int] = None,
+    ) -> None:
+        """Put ``content`` at ``path`` in one step; missing folders are made 0700.
+
+        Without ``mode`` an old file keeps its own, and a new one is 0600.
+        """
+        rules = Rules.of(owner, group, create=True)
+        with explained(path, "written"), destination(path, rules) as (folder, name):
+            old = _checked(path, folder, name, rules)
+            if old is not None:
+                uid = old.st_uid if rules.uid is None else rules.uid
+                gid = old.st_gid if rules.gid is None else rules.gid
+                rules = Rules(uid, gid, create=True)
+                mode = stat.S_IMODE(old.st_mode) if mode is None else mode
+            _replace(folder, name, content, rules, 0o600 if mode is None else mode)
+
+    def append(self, path: str, line: bytes, *, owner: Optional[str] = None, group: Optional[str] = None) -> None:
+        """Add one line to a 0600 file and bring it to disk; lines of parallel writers stay whole."""
+        rules = Rules.of(owner, group, create=True)
+        with explained(path, "written"), destination(path, rules) as (folder, name):
+            _checked(path, folder, name, rules)
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(name, flags, 0o600, dir_fd=folder)
+            with os.fdopen(descriptor, "wb", buffering=0) as stream:
+                give(descriptor, rules)
+                stream.write(line)
+                os.fsync(descriptor)
+            os.fsync(folder)
+
+    def remove(self, path: str, *, owner: Optional[str] = None) -> bool:
+        """Remove a file, or a link itself; whether there was one."""
+        with explained(path, "removed"):
+            try:
+                with destination(path, Rules.of(owner, None)) as (folder, name):
+                    os.unlink(name, dir_fd=folder)
+                    os.fsync(folder)
+            except FileNotFoundError:
+                return False
+            return True
+
+    def make_folder(self, path: str, *, owner: Optional[str] = None, group: Optional[str] = None) -> None:
+        """Make a folder and its missing parents 0700; an existing one must be as safe as ``write`` wants it."""
+        with explained(path, "made"), opened_folder(absolute(path), Rules.of(owner, group, create=True)):
+            pass
+
+    def switch_link(self, path: str, target: str, *, owner: Optional[str] = None) -> None:
+        """Make ``path`` a link to ``target``, or turn the link that is there, in a single rename."""
+        with explained(path, "linked"), destination(path, Rules.of(owner, None)) as (folder, name):
+            old = lstat(folder, name)
+            if old is not None and not stat.S_ISLNK(old.st_mode):
+                raise Refused(f"{path} is not a symbolic link, and is not replaced by one.", hint="Move it away first.")
+            temporary = _temporary(name)
+            os.symlink(target, temporary, dir_fd=folder)
+            _rename(folder, temporary, name)
+
+
+def _stored(path: str, folder: int, name: str, rules: Rules) -> Optional[StoredFile]:
+    if _checked(path, folder, name, rules) is None:
+        return None
+    content, found = _content(path, os.open(name, READ, dir_fd=folder))
+    return StoredFile(
+        content=content,
+        mode=stat.S_IMODE(found.st_mode),
+        owner=user_name(found.st_uid),
+        group=group_name(found.st_gid),
+        as_asked=rules.uid in (None, found.st_uid) and rules.gid in (None, found.st_gid),
+    )
+
+
+def _checked(path: str, folder: int, name: str, rules: Rules) -> Optional[os.stat_result]:
+    """What stands at a destination, if it may be read and replaced; raises Refused otherwise."""
+    old = lstat(folder, name)
+    if old is None:
+        return None
+    if stat.S_ISLNK(old.st_mode):
+        raise Refused(f"{path} is a symbolic link, and is not written through.", hint="Name the file it points to.")
+    if not stat.S_ISREG(old.st_mode):
+        raise Refused(f"{path} is not a regular file.")
+    if os.fstat(folder).st_uid in (0, os.geteuid()):
+        return old
+    # In somebody's own folder, a file of another or a second name of one could make us copy what that person cannot read.
+    if old.st_uid not in rules.trusted:
+        raise Refused(f"{path} belongs to {user_name(old.st_uid)}, its folder does not.", hint="Move the file away.")
+    if old.st_nlink > 1:
+        raise Refused(f"{path} is a hard link to a file that has another name.", hint="Copy it to a file of its own.")
+    return old
+
+
+def _content(path: str, descriptor: int) -> tuple[bytes, os.stat_result]:
+    with os.fdopen(descriptor, "rb") as stream:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise Refused(f"{path} is not a regular file.")
+        content = stream.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        raise Refused(f"{path} is larger than {_MAX_BYTES // 1024 // 1024} MiB.")
+    return content, found
+
+
+def _replace(folder: int, name: str, content: bytes, rules: Rules, mode: int) -> None:
+    temporary = _temporary(name)
+    descriptor = os.open(temporary, _BIRTH, 0o600, dir_fd=folder)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            give(descriptor, rules)
+            os.fchmod(descriptor, mode)
+            stream.write(content)
+            stream.flush()
+            os.fsync(descriptor)
+    except BaseException:
+        os.unlink(temporary, dir_fd=folder)
+        raise
+    _rename(folder, temporary, name)
+
+
+def _rename(folder: int, temporary: str, name: str) -> None:
+    try:
+        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        os.unlink(temporary, dir_fd=folder)
+        raise
+    os.fsync(folder)
+
+
+def _temporary(name: str) -> str:
+    return f".{name[:200]}.{secrets.token_hex(6)}.tmp"
