@@ -1,0 +1,264 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A KubeApi that holds its objects in memory and behaves, in what our flows rely on, as the real API server does.
+
+The contract suite of the port runs on this class and on the real server, so that it cannot drift away from it.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import threading
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Any, Callable, Optional
+
+from ansible_collections.kubestead.platform.plugins.module_utils._core.errors import BackendFailed, Conflict, Denied
+from ansible_collections.kubestead.platform.plugins.module_utils._core.ports import Listing
+
+SELF_REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+Hook = Callable[[str, str, dict[str, Any]], None]
+
+
+class FakeKubeApi:
+    """``objects`` are keyed by their full path. ``writes`` lists (method, path) of all that would change the cluster.
+
+    ``on_write`` hooks are called with (method, path, object) inside the write: what they change in the object is stored,
+    what they raise refuses the request. ``after_write`` hooks are called once it is stored; they may write themselves.
+    """
+
+    server = "https://fake.example:6443"
+
+    def __init__(self, *, user: str = "admin", groups: tuple[str, ...] = ("system:masters",)) -> None:
+        self.user = user
+        self.groups = groups
+        self.objects: dict[str, dict[str, Any]] = {}
+        self.calls: list[tuple[str, str]] = []
+        self.on_write: list[Hook] = []
+        self.after_write: list[Hook] = []
+        self._events: list[tuple[int, str, dict[str, Any]]] = []
+        self._versions = itertools.count(1000)
+        self._version = 999
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+
+    @property
+    def writes(self) -> list[tuple[str, str]]:
+        """The calls that change something (a SelfSubjectReview does not)."""
+        return [(method, path) for method, path in self.calls if method not in ("GET", "LIST", "WATCH") and path != SELF_REVIEW]
+
+    def put(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Place an object as somebody else would, without counting it as a call."""
+        with self._lock:
+            return self._store("ADDED", path, self._born(path, body))
+
+    def drop(self, path: str) -> None:
+        """Take an object away as somebody else would."""
+        with self._lock:
+            self._remove(path)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Optional[Mapping[str, Any]] = None,
+        query: Optional[Mapping[str, str]] = None,
+    ) -> dict[str, Any]:
+        with self._lock:
+            self.calls.append((method, path))
+            if path == SELF_REVIEW:
+                return {"status": {"userInfo": {"username": self.user, "groups": [*self.groups, "system:authenticated"]}}}
+            verbs = {"GET": self._get, "POST": self._post, "PUT": self._put, "PATCH": self._patch, "DELETE": self._delete}
+            return copy.deepcopy(verbs[method](path, copy.deepcopy(dict(body or {})), dict(query or {})))
+
+    def list_all(self, path: str, query: Optional[Mapping[str, str]] = None) -> Listing:
+        with self._lock:
+            self.calls.append(("LIST", path))
+            found = tuple(
+                copy.deepcopy(obj)
+                for key, obj in sorted(self.objects.items())
+                if _in_collection(key, path) and _selected(obj, query)
+            )
+            return Listing(found, str(self._version))
+
+    def watch(
+        self, path: str, resource_version: str, *, seconds: float, query: Optional[Mapping[str, str]] = None
+    ) -> Iterator[dict[str, Any]]:
+        self.calls.append(("WATCH", path))
+        position = int(resource_version)
+        while True:
+            with self._changed:
+                fresh = [event for event in self._events if event[0] > position]
+                if not fresh and not self._changed.wait(min(seconds, 0.2)):
+                    return
+            for version, kind, obj in fresh:
+                position = version
+                key = obj["__path__"]
+                shown = {name: value for name, value in obj.items() if name != "__path__"}
+                if _in_collection(key, path) and _selected(shown, query):
+                    yield {"type": kind, "object": copy.deepcopy(shown)}
+
+    def _get(self, path: str, _body: dict[str, Any], _query: dict[str, str]) -> dict[str, Any]:
+        if path not in self.objects:
+            raise _failed(404, "NotFound", f"{path} not found")
+        return self.objects[path]
+
+    def _post(self, path: str, body: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
+        meta = body.setdefault("metadata", {})
+        if "generateName" in meta and "name" not in meta:
+            meta["name"] = f"{meta['generateName']}{uuid.uuid4().hex[:5]}"
+        key = f"{path}/{meta['name']}"
+        self._check_namespace(path)
+        if key in self.objects:
+            raise _failed(409, "AlreadyExists", f"{key} already exists")
+        created = self._born(key, body)
+        for hook in self.on_write:
+            hook("POST", key, created)
+        return self._finish("POST", "ADDED", key, created, query)
+
+    def _put(self, path: str, body: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
+        key, subresource = _split_subresource(path)
+        current = self._get(key, {}, {})
+        _check_preconditions(key, current, body.get("metadata", {}))
+        if subresource == "approval":
+            changed = copy.deepcopy(current)
+            changed.setdefault("status", {})["conditions"] = body.get("status", {}).get("conditions", [])
+        elif subresource == "status":
+            changed = {**copy.deepcopy(current), "status": body.get("status", {})}
+        else:
+            changed = {**body, "metadata": {**body.get("metadata", {}), **_identity(current)}}
+        for hook in self.on_write:
+            hook("PUT", path, changed)
+        return self._finish("PUT", "MODIFIED", key, changed, query, requested=path)
+
+    def _patch(self, path: str, body: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
+        """Merge patch; with ``fieldManager`` and no such object, server-side apply's create."""
+        key, _subresource = _split_subresource(path)
+        if key not in self.objects and "fieldManager" in query:
+            self._check_namespace(key.rsplit("/", 1)[0])
+            created = self._born(key, body)
+            for hook in self.on_write:
+                hook("PATCH", key, created)
+            return self._finish("PATCH", "ADDED", key, created, query)
+        current = self._get(key, {}, {})
+        _check_preconditions(key, current, body.get("metadata", {}))
+        changed = _merged(current, body)
+        changed["metadata"].update(_identity(current))
+        for hook in self.on_write:
+            hook("PATCH", path, changed)
+        return self._finish("PATCH", "MODIFIED", key, changed, query, requested=path)
+
+    def _delete(self, path: str, body: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
+        current = self._get(path, {}, {})
+        _check_preconditions(path, current, body.get("preconditions", {}))
+        for hook in self.on_write:
+            hook("DELETE", path, current)
+        if "dryRun" not in query:
+            self._remove(path)
+        return current
+
+    def _finish(
+        self, method: str, kind: str, key: str, obj: dict[str, Any], query: dict[str, str], *, requested: str = ""
+    ) -> dict[str, Any]:
+        if "dryRun" in query:
+            return obj
+        answer = copy.deepcopy(self._store(kind, key, obj))
+        for hook in self.after_write:
+            hook(method, requested or key, copy.deepcopy(answer))
+        return answer
+
+    def _born(self, key: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        obj = copy.deepcopy(dict(body))
+        meta = obj.setdefault("metadata", {})
+        meta.update(name=key.rsplit("/", 1)[1], uid=str(uuid.uuid4()), creationTimestamp="2026-01-01T00:00:00Z")
+        if "/namespaces/" in key.rsplit("/", 2)[0]:
+            meta["namespace"] = key.split("/namespaces/")[1].split("/")[0]
+        return obj
+
+    def _store(self, kind: str, key: str, obj: dict[str, Any]) -> dict[str, Any]:
+        self._version = next(self._versions)
+        obj["metadata"]["resourceVersion"] = str(self._version)
+        self.objects[key] = obj
+        self._events.append((self._version, kind, {**copy.deepcopy(obj), "__path__": key}))
+        self._changed.notify_all()
+        return obj
+
+    def _remove(self, path: str) -> None:
+        gone = self.objects.pop(path)
+        self._version = next(self._versions)
+        self._events.append((self._version, "DELETED", {**copy.deepcopy(gone), "__path__": path}))
+        for inner in [key for key in self.objects if "/namespaces/" in path and key.startswith(path + "/")]:
+            self.objects.pop(inner)
+        self._changed.notify_all()
+
+    def _check_namespace(self, collection: str) -> None:
+        parts = collection.split("/namespaces/")
+        if len(parts) == 2 and f"/api/v1/namespaces/{parts[1].split('/')[0]}" not in self.objects:
+            raise _failed(404, "NotFound", f"namespaces {parts[1].split('/')[0]!r} not found")
+
+
+def forbid(method: str, fragment: str) -> Hook:
+    """An ``on_write`` hook that answers 403 to ``method`` on paths that contain ``fragment``."""
+
+    def hook(got: str, path: str, _obj: dict[str, Any]) -> None:
+        if got == method and fragment in path:
+            raise Denied(f"{method} {path} is forbidden.", status=403, reason="Forbidden")
+
+    return hook
+
+
+def _failed(status: int, reason: str, message: str) -> BackendFailed | Conflict:
+    kind = Conflict if status == 409 else BackendFailed
+    return kind(message, status=status, reason=reason)
+
+
+def _split_subresource(path: str) -> tuple[str, str]:
+    for name in ("approval", "status", "finalize"):
+        if path.endswith(f"/{name}"):
+            return path[: -len(name) - 1], name
+    return path, ""
+
+
+def _identity(current: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: current["metadata"][name]
+        for name in ("name", "namespace", "uid", "creationTimestamp")
+        if name in current["metadata"]
+    }
+
+
+def _check_preconditions(path: str, current: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    for name in ("uid", "resourceVersion"):
+        if wanted.get(name) not in (None, "", current["metadata"][name]):
+            raise _failed(409, "Conflict", f"{path}: {name} is {current['metadata'][name]}, not {wanted[name]}")
+
+
+def _in_collection(key: str, collection: str) -> bool:
+    parent = key.rsplit("/", 1)[0]
+    if parent == collection:
+        return True
+    group, _slash, plural = collection.rpartition("/")
+    prefix, _namespaces, rest = parent.partition("/namespaces/")
+    return prefix == group and rest.count("/") == 1 and rest.endswith(f"/{plural}")
+
+
+def _selected(obj: Mapping[str, Any], query: Optional[Mapping[str, str]]) -> bool:
+    labels = obj["metadata"].get("labels") or {}
+    for term in filter(None, (query or {}).get("labelSelector", "").split(",")):
+        name, equals, value = term.partition("=")
+        if name not in labels or (equals and labels[name] != value):
+            return False
+    return True
+
+
+def _merged(current: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    result = copy.deepcopy(dict(current))
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        elif isinstance(value, Mapping) and isinstance(result.get(name), Mapping):
+            result[name] = _merged(result[name], value)
+        else:
+            result[name] = copy.deepcopy(value)
+    return result
