@@ -1,0 +1,128 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What `lab exec` gives a command: the namespace, and where everything is."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from kubestead_lab import directory, golang
+from kubestead_lab.commands import write
+from kubestead_lab.settings import LDAP_BASE, NODES, Lab
+
+# With KUBESTEAD_LAB_EXTERNAL=1 these are the user's own and reach the command as they are.
+REPLACEABLE = (
+    "KUBECONFIG",
+    "KUBESTEAD_LDAP_URI",
+    "KUBESTEAD_LDAP_CA",
+    "KUBESTEAD_LDAP_BIND_DN",
+    "KUBESTEAD_LDAP_BIND_PW_FILE",
+    "KUBESTEAD_LDAP_BASE",
+    "KUBESTEAD_LDAP_USER_BASE",
+    "KUBESTEAD_LDAP_GROUP_BASE",
+    "KUBESTEAD_LAB_INVENTORY",
+    "LDAPTLS_CACERT",
+)
+
+
+def is_external(environment: Mapping[str, str]) -> bool:
+    """Whether a cluster, directory and machines of the user stand in for the lab."""
+    return environment.get("KUBESTEAD_LAB_EXTERNAL", "") not in ("", "0")
+
+
+def ssh_config(lab: Lab) -> str:
+    """Host aliases for the nodes. Their host keys are new after each reset, so they are not remembered."""
+    hosts = "\n".join(f"Host {node.name} {node.address}\n  HostName {node.address}\n" for node in NODES)
+    return f"""{hosts}
+Host *
+  User root
+  IdentityFile {lab.nodes / "id"}
+  IdentitiesOnly yes
+  BatchMode yes
+  StrictHostKeyChecking no
+  UserKnownHostsFile /dev/null
+  LogLevel ERROR
+  ConnectTimeout 10
+  ServerAliveInterval 5
+  ServerAliveCountMax 3
+"""
+
+
+def inventory(lab: Lab, python: str) -> str:
+    """The inventory of the lab. The nodes are reached through the lab's ssh configuration."""
+    nodes = "\n".join(f"        {node.name}:\n          ansible_host: {node.address}" for node in NODES)
+    return f"""\
+# Written by `lab up`; changes here are lost.
+all:
+  children:
+    kubestead_nodes:
+      hosts:
+{nodes}
+      vars:
+        ansible_user: root
+        ansible_python_interpreter: /usr/bin/python3
+        ansible_ssh_common_args: "-F '{ssh_config_path(lab)}'"
+    kubestead_control:
+      hosts:
+        localhost:
+          ansible_connection: local
+          ansible_python_interpreter: "{python}"
+"""
+
+
+def ssh_config_path(lab: Lab) -> Path:
+    return lab.nodes / "ssh_config"
+
+
+def control_python(lab: Lab) -> str:
+    """The Python with the libraries: the repository's, or the one that runs this."""
+    own = lab.venv / "bin" / "python"
+    return str(own) if own.exists() else sys.executable
+
+
+def write_files(lab: Lab) -> None:
+    """Inventory, ssh configuration and the ssh wrappers that `lab exec` puts first on PATH."""
+    write(lab.inventory, inventory(lab, control_python(lab)))
+    write(ssh_config_path(lab), ssh_config(lab))
+    for name in ("ssh", "scp", "sftp"):
+        write(lab.wrappers / name, f"#!/bin/sh\nexec /usr/bin/{name} -F '{ssh_config_path(lab)}' \"$@\"\n", 0o755)
+
+
+def variables(lab: Lab) -> dict[str, str]:
+    """What a command learns about the lab."""
+    ca = str(directory.folder_of(lab) / "ca.crt")
+    return {
+        "KUBECONFIG": str(lab.kubeconfig),
+        "KUBESTEAD_LAB_DIR": str(lab.state),
+        "KUBESTEAD_LAB_NAME": lab.name,
+        "KUBESTEAD_LAB_INVENTORY": str(lab.inventory),
+        "KUBESTEAD_ROOK_MANIFESTS": str(golang.rook_manifests(lab)),
+        "KUBESTEAD_LDAP_URI": directory.URI,
+        "KUBESTEAD_LDAP_PLAIN_URI": directory.PLAIN_URI,
+        "KUBESTEAD_LDAP_CA": ca,
+        "KUBESTEAD_LDAP_BASE": LDAP_BASE,
+        "KUBESTEAD_LDAP_USER_BASE": directory.PEOPLE,
+        "KUBESTEAD_LDAP_GROUP_BASE": directory.GROUPS,
+        "KUBESTEAD_LDAP_BIND_DN": directory.MANAGER,
+        "KUBESTEAD_LDAP_BIND_PW_FILE": str(directory.password_file(lab, "manager")),
+        "LDAPTLS_CACERT": ca,
+    }
+
+
+def search_path(lab: Lab, current: str) -> str:
+    """The lab's wrappers and kubectl first, then the repository's tools, then what the user has."""
+    ours = (lab.wrappers, golang.artefact_of(lab, golang.KUBERNETES).folder, lab.venv / "bin")
+    return os.pathsep.join([*map(str, ours), current])
+
+
+def for_command(lab: Lab, environment: Mapping[str, str]) -> dict[str, str]:
+    """The whole environment of a command of `lab exec`."""
+    given = variables(lab)
+    if is_external(environment):
+        for name in REPLACEABLE:
+            given.pop(name)
+    path = search_path(lab, environment.get("PATH", os.defpath))
+    return {**environment, **given, "PATH": path}

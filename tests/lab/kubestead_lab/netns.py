@@ -1,0 +1,94 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab's network: one namespace with a bridge and a tap for each node. It has no way out and no address of the host."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from kubestead_lab.commands import output, succeeds, write
+from kubestead_lab.errors import LabError
+from kubestead_lab.settings import BRIDGE, BRIDGE_ADDRESS, NETWORK_PREFIX, NODES, Lab
+
+
+def path_of(lab: Lab) -> Path:
+    return Path("/run/netns") / lab.name
+
+
+def exists(lab: Lab) -> bool:
+    return path_of(lab).exists()
+
+
+def inside(lab: Lab, *argv: str) -> list[str]:
+    """The command line that runs argv in the namespace, in the same process and with the same file systems."""
+    return ["nsenter", f"--net={path_of(lab)}", "--", *argv]
+
+
+def _claim_file(lab: Lab) -> Path:
+    return lab.state / "namespace.json"
+
+
+def _inode(lab: Lab) -> int:
+    return path_of(lab).stat().st_ino
+
+
+def _claimed(lab: Lab) -> bool:
+    """Whether this checkout made the namespace; inode null means it was killed while making it."""
+    try:
+        claim = json.loads(_claim_file(lab).read_text())
+    except (OSError, ValueError):
+        return False
+    return claim["inode"] in (None, _inode(lab))
+
+
+def ensure(lab: Lab) -> None:
+    """Make the namespace, its bridge and its taps; what is there already stays."""
+    if exists(lab) and not _claimed(lab):
+        raise LabError(
+            f"The network namespace {lab.name} exists, but this checkout did not make it.",
+            hint="Another checkout's lab is up: run `lab down` there, or set KUBESTEAD_LAB_NAME for a second lab.",
+        )
+    if not exists(lab):
+        write(_claim_file(lab), json.dumps({"inode": None}))
+        output(["ip", "netns", "add", lab.name], what=f"make the network namespace {lab.name}")
+    _make_bridge(lab)
+    write(_claim_file(lab), json.dumps({"inode": _inode(lab)}))
+
+
+def _make_bridge(lab: Lab) -> None:
+    ip = ["ip", "-n", lab.name]
+    output([*ip, "link", "set", "lo", "up"], what="start the loopback device")
+    if not succeeds([*ip, "link", "show", BRIDGE]):
+        output([*ip, "link", "add", BRIDGE, "type", "bridge"], what="make the bridge")
+    output([*ip, "addr", "replace", f"{BRIDGE_ADDRESS}/{NETWORK_PREFIX}", "dev", BRIDGE], what="give the bridge its address")
+    output([*ip, "link", "set", BRIDGE, "up"], what="start the bridge")
+
+
+def tap_of(node: str) -> str:
+    return f"tap-{node}"
+
+
+def ensure_taps(lab: Lab) -> None:
+    """One tap a node, on the bridge."""
+    for node in NODES:
+        tap = tap_of(node.name)
+        if not succeeds(["ip", "-n", lab.name, "link", "show", tap]):
+            output(inside(lab, "ip", "tuntap", "add", "dev", tap, "mode", "tap"), what=f"make {tap}")
+        output(["ip", "-n", lab.name, "link", "set", tap, "master", BRIDGE, "up"], what=f"put {tap} on the bridge")
+
+
+def strangers(lab: Lab) -> list[int]:
+    """Processes still in the namespace, such as a shell of `lab exec`."""
+    if not exists(lab):
+        return []
+    return [int(pid) for pid in output(["ip", "netns", "pids", lab.name], what="list the namespace's processes").split()]
+
+
+def remove(lab: Lab) -> None:
+    """Take the namespace away, and bridge and taps with it."""
+    if exists(lab):
+        if not _claimed(lab):
+            return
+        output(["ip", "netns", "delete", lab.name], what=f"remove the network namespace {lab.name}")
+    _claim_file(lab).unlink(missing_ok=True)
