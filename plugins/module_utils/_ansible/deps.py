@@ -18,6 +18,7 @@ _PACKAGES = {
     "cryptography": "cryptography >= 3.4",
     "kubernetes": "kubernetes >= 24.2",
     "ldap3": "ldap3 >= 2.9",
+    "urllib3": "kubernetes >= 24.2",  # its HTTP part, which is all that most tasks need of it
     "yaml": "PyYAML >= 5.4",
 }
 
