@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,11 +23,10 @@ from ansible_collections.kubestead.platform.plugins.module_utils._core.errors im
 
 
 @pytest.fixture(autouse=True)
-def no_kube_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_kube_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for names in KUBE_AUTH_SPEC.environment.values():
         for name in names:
             monkeypatch.delenv(name, raising=False)
-    yield
 
 
 def build(given: dict[str, Any], *groups: Any, **kwargs: Any) -> basic.AnsibleModule:
