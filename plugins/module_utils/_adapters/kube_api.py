@@ -220,6 +220,7 @@ def _pool(login: KubeLogin, timeout: float) -> Any:
         if login.server_name:
             options.update(server_hostname=login.server_name, assert_hostname=login.server_name)
         if not login.verify:
+            urllib3.disable_warnings()  # the task asked for it
             options.update(cert_reqs="CERT_NONE", assert_hostname=False)
     if login.proxy and not bypasses_proxy(urlsplit(login.server).hostname or "", login.no_proxy):
         given: dict[str, Any] = {name: value for name, value in login.proxy_headers.items() if value}

@@ -62,10 +62,7 @@ def from_status(status: Mapping[str, Any], code: int, tried: Attempt, login: Kub
         return Denied(message, hint=_right_hint(text, tried), **facts)
     if code == 409:
         return Conflict(message, hint="Someone else changed it; run again.", **facts)
-    hint = {429: "The server is overloaded; lower concurrency.", 410: "The list is too old; run again."}.get(code, "")
-    if code >= 500:
-        hint = "The server has a problem of its own; see its log."
-    return BackendFailed(message, hint=hint, **facts)
+    return BackendFailed(message, hint=_hint(code, reason, login), **facts)
 
 
 def not_an_api(tried: Attempt, login: KubeLogin) -> BackendFailed:
@@ -93,15 +90,15 @@ def _transport_words(cause: BaseException, timeout: float) -> tuple[str, str, st
         return _tls_words(inner)
     if isinstance(cause, http.ProxyError):
         return "Proxy", "cannot be reached through the proxy", "Check proxy, no_proxy and proxy_headers."
-    if isinstance(cause, (http.ConnectTimeoutError, http.ReadTimeoutError)):
-        return "Timeout", f"did not answer within {timeout:g} seconds", "Is the server up, and the network open?"
-    lowered = str(cause).casefold()
-    if isinstance(cause, http.NewConnectionError):
+    if isinstance(cause, http.NewConnectionError):  # before the time-outs, of which it is one in some versions
+        lowered = str(cause).casefold()
         if "refused" in lowered:
             return "ConnectionRefused", "refuses the connection", "Is the API server running, and is this its port?"
         if "resol" in lowered or "name or service" in lowered:
             return "UnknownHost", "has a host name that cannot be resolved", "Check the server's name."
         return "Unreachable", "cannot be reached", "Is the server up, and the network open?"
+    if isinstance(cause, (http.ConnectTimeoutError, http.ReadTimeoutError)):
+        return "Timeout", f"did not answer within {timeout:g} seconds", "Is the server up, and the network open?"
     return "ConnectionLost", "closed the connection", "Is the server being restarted?"
 
 
@@ -124,6 +121,16 @@ def _tls_words(inner: Optional[ssl.SSLError]) -> tuple[str, str, str]:
         )
     said = str(getattr(inner, "reason", None) or "no details").lower().replace("_", " ")
     return "Tls", f"failed the TLS handshake ({said})", "Is this an HTTPS port, and is the client certificate valid?"
+
+
+def _hint(code: int, reason: str, login: KubeLogin) -> str:
+    if code >= 500:
+        return "The server has a problem of its own; see its log."
+    if code == 429:
+        return "The server is overloaded; lower concurrency."
+    if code == 400 and not reason and login.server.startswith("http:"):
+        return "The URL of the server probably has to begin with https."
+    return ""
 
 
 def _login_hint(login: KubeLogin) -> str:
@@ -149,4 +156,5 @@ def _text(status: Mapping[str, Any], code: int, tried: Attempt) -> str:
         fields = ", ".join(str(cause.get("field")) for cause in causes) or "unknown"
         return f"the server finds these fields invalid: {fields}."
     said = str(status.get("message") or f"the server answered HTTP {code}").strip().replace("\n", " ")
-    return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
+    said = said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
+    return said if said.endswith((".", "…")) else f"{said}."
