@@ -1,0 +1,100 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Onboarding people: our role, a bare client making the same calls, and the stock modules, all in one run."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from measure import LOGS, ROOT, Row, table, timed
+from prepare import stock_python
+
+SIZES = [int(word) for word in os.environ.get("BENCH_PEOPLE", "20 200").split()]
+STOCK_UNCHANGED_UP_TO = 20  # the stock chain takes as long for no change as for a change; once is enough to show it
+
+
+def people_file(folder: Path, prefix: str, number: int) -> Path:
+    """A people list as a user writes it: one group, rights in one namespace."""
+    access = [{"role": "edit", "scope": "namespaces", "namespaces": ["default"]}]
+    people = [
+        {"name": f"{prefix}{index}", "full_name": f"Person {index}", "groups": ["bench"], "access": access}
+        for index in range(number)
+    ]
+    path = folder / f"{prefix}.json"
+    path.write_text(json.dumps({"kubestead_people": people}), encoding="utf-8")
+    return path
+
+
+def ours(folder: Path, number: int) -> list[Row]:
+    """The role: first run, then a run that changes nothing."""
+    prefix = f"ours{os.getpid()}-{number}-"
+    variables = [
+        f"-e@{ROOT / 'tests/lab/vars.yml'}",
+        f"-e@{people_file(folder, prefix, number)}",
+        f"-euser_onboarding_directory={folder / prefix}",
+        f"-euser_onboarding_owner=bench-{os.getpid()}-{number}",
+    ]
+    inventory = os.environ.get("KUBESTEAD_LAB_INVENTORY", str(ROOT / ".cache/lab/inventory.yml"))
+    command = ["ansible-playbook", "-i", inventory, "kubestead.platform.onboard_users", *variables]
+    first, _ = timed(f"our role, {number} people", command)
+    again, printed = timed(f"our role again, {number} people", command)
+    changed = "changed=0" in printed
+    return [
+        Row("onboard", "our role", number, first),
+        Row("onboard, nothing to do", "our role", number, again, "changed=0" if changed else "CHANGED"),
+    ]
+
+
+def bare(folder: Path, number: int) -> Row:
+    """The floor."""
+    script = str(ROOT / "tests/bench/bare_client.py")
+    _, printed = timed(f"bare client, {number} people", [sys.executable, script, str(number), str(folder / f"bare{number}")])
+    return Row("onboard", "bare client", number, float(json.loads(printed.strip().splitlines()[-1])["seconds"]))
+
+
+def stock(folder: Path, number: int) -> list[Row]:
+    """The published modules in loops."""
+    target = folder / f"stock{number}"
+    target.mkdir()
+    variables = {
+        "people": number,
+        "folder": str(target),
+        "prefix": f"stock{os.getpid()}-{number}-",
+        "first_uid": 400_000 + os.getpid() % 1000 * 1000 + number,
+        "ansible_python_interpreter": str(stock_python()),
+    }
+    command = ["ansible-playbook", str(ROOT / "tests/bench/stock_onboard.yml"), "-e", json.dumps(variables)]
+    minutes = number * 5 // 60
+    first, _ = timed(f"stock modules, {number} people (about {minutes} min)", command, timeout=7200)
+    rows = [Row("onboard", "stock modules", number, first)]
+    if number <= STOCK_UNCHANGED_UP_TO:
+        again, _ = timed(f"stock modules again, {number} people", command, timeout=7200)
+        rows.append(Row("onboard, nothing to do", "stock modules", number, again))
+    return rows
+
+
+def main() -> None:
+    """Measure and print."""
+    folder = LOGS / f"people-{os.getpid()}"
+    folder.mkdir(parents=True, mode=0o700)
+    rows: list[Row] = []
+    try:
+        for number in SIZES:
+            rows += [bare(folder, number), *ours(folder, number), *stock(folder, number)]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print(table("Onboarding: account, key, certificate, kubeconfig, rights, login", rows))
+    print()
+    for number in SIZES:
+        took = {row.by: row.seconds for row in rows if row.number == number and row.what == "onboard"}
+        faster = took["stock modules"] / took["our role"]
+        beside = took["our role"] - 2 * took["bare client"]
+        print(f"{number} people: {faster:.0f} times as fast as the stock modules; 2 × the bare client {beside:+.1f} s")
+
+
+if __name__ == "__main__":
+    main()
