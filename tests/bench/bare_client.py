@@ -79,7 +79,11 @@ def add_accounts(names: list[str]) -> None:
     """All LDAP adds on one connection, answers collected afterwards."""
     server = ldap3.Server(
         os.environ["KUBESTEAD_LDAP_URI"],
-        tls=ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=os.environ["KUBESTEAD_LDAP_CA"]),
+        tls=ldap3.Tls(
+            validate=ssl.CERT_REQUIRED,
+            ca_certs_file=os.environ["KUBESTEAD_LDAP_CA"],
+            valid_names=["localhost"],  # ldap3 does not compare addresses
+        ),
     )
     password = Path(os.environ["KUBESTEAD_LDAP_BIND_PW_FILE"]).read_text(encoding="utf-8").strip()
     connection = ldap3.Connection(
