@@ -19,7 +19,9 @@ MODULES = sorted((ROOT / "plugins" / "modules").glob("*.py"))
 SMALL = [ROOT / "plugins" / "module_utils", ROOT / "tests" / "lab"]
 LONGEST_FUNCTION, LONGEST_FILE, LONGEST_WIRING = 45, 400, 60
 DICT_METHODS = {"items", "keys", "values", "get", "copy", "update", "pop"}
+# REUSE-IgnoreStart
 HEADER = ("Copyright: Kubestead contributors", "SPDX-License-Identifier: GPL-3.0-or-later")
+# REUSE-IgnoreEnd
 GPL_LINE = "# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)"
 WITH_HEADER = {".py", ".yml", ".yaml", ".toml", ".sh", ".cfg", ".j2", ".in", ".rst", ".mod"}
 NO_TRACE = re.compile(r"/work/|/tmp/team|\b(?:chatgpt|claude|copilot|language model)\b|\bissue #?\d", re.IGNORECASE)
