@@ -19,7 +19,6 @@ _PACKAGES = {
     "kubernetes": "kubernetes >= 24.2",
     "ldap3": "ldap3 >= 2.9",
     "urllib3": "kubernetes >= 24.2",  # its HTTP part, which is all that most tasks need of it
-    "urllib3": "urllib3 >= 1.26",
     "yaml": "PyYAML >= 5.4",
 }
 
