@@ -54,6 +54,8 @@ def main(argv: Sequence[str]) -> int:
         if argv and argv[0] == "exec":
             return _execute(lab, list(argv[1:]))
         signal.signal(signal.SIGTERM, _interrupt)
+        # A plain user's PATH under sudo may lack the system's programs, such as slapd and debootstrap.
+        os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
         return _dispatch(lab, _parser().parse_args(argv))
     except LabError as problem:
         print(f"lab: {problem}", file=sys.stderr)
@@ -74,7 +76,9 @@ def _dispatch(lab: Lab, options: argparse.Namespace) -> int:
         print(parts.table(rows))
         return 0 if all(row[2] == "up" for row in rows) else 3
     if environment.is_external(os.environ):
-        say("KUBESTEAD_LAB_EXTERNAL is set: your own cluster, directory and machines are used, and the lab starts and ends nothing.")
+        say(
+            "KUBESTEAD_LAB_EXTERNAL is set: your own cluster, directory and machines are used, and the lab starts and ends nothing."
+        )
         return 0
     need_root()
     with exclusively(lab.state / "lock"):

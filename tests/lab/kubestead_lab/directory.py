@@ -190,7 +190,6 @@ def _load_first_entries(lab: Lab) -> None:
 
 def prepare(lab: Lab) -> None:
     """Certificates, passwords, configuration and the first entries."""
-    os.environ["PATH"] += ":/usr/sbin:/sbin"
     need_commands("directory", "slapd", "slapadd", "ldapwhoami")
     folder = folder_of(lab)
     certs.make_ca(folder, "kubestead-lab-directory-ca")

@@ -15,8 +15,23 @@ from kubestead_lab.progress import step
 from kubestead_lab.settings import DEBIAN_SUITE, Lab
 
 PACKAGES = (
-    "systemd", "systemd-sysv", "udev", "dbus", "openssh-server", "python3", "python3-apt", "sudo", "lvm2", "gdisk", "parted", "iproute2",
-    "kmod", "procps", "xfsprogs", "e2fsprogs", "cryptsetup-bin",
+    "systemd",
+    "systemd-sysv",
+    "udev",
+    "dbus",
+    "openssh-server",
+    "python3",
+    "python3-apt",
+    "sudo",
+    "lvm2",
+    "gdisk",
+    "parted",
+    "iproute2",
+    "kmod",
+    "procps",
+    "xfsprogs",
+    "e2fsprogs",
+    "cryptsetup-bin",
 )
 _ROOT_SIZE = "3G"
 _MODULES = Path("/usr/lib/uml/modules")
@@ -61,7 +76,7 @@ WantedBy=multi-user.target
 UDEV_RULE = """\
 SUBSYSTEM!="block", GOTO="lab_end"
 KERNEL!="ubd*", GOTO="lab_end"
-ENV{DEVTYPE}=="disk", ATTR{serial}=="?*", ENV{ID_SERIAL}="$attr{serial}", ENV{ID_SERIAL_SHORT}="$attr{serial}"
+ENV{DEVTYPE}=="disk", ATTR{serial}=="?*", ATTR{serial}!="(null)", ENV{ID_SERIAL}="$attr{serial}", ENV{ID_SERIAL_SHORT}="$attr{serial}"
 ENV{DEVTYPE}=="disk", ENV{ID_SERIAL}=="?*", SYMLINK+="disk/by-id/ubd-$env{ID_SERIAL}"
 ENV{DEVTYPE}=="partition", IMPORT{parent}="ID_SERIAL*"
 ENV{DEVTYPE}=="partition", ENV{ID_SERIAL}=="?*", SYMLINK+="disk/by-id/ubd-$env{ID_SERIAL}-part%n"
@@ -79,8 +94,17 @@ MaxStartups 50
 
 # A node has no seat, no terminal and no way out to a mirror.
 MASKED = (
-    "systemd-logind.service", "getty@tty1.service", "getty.target", "console-getty.service", "serial-getty@tty0.service",
-    "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service", "fstrim.timer",
+    "systemd-logind.service",
+    "getty@tty1.service",
+    "getty.target",
+    "console-getty.service",
+    "serial-getty@tty0.service",
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "dpkg-db-backup.timer",
+    "e2scrub_all.timer",
+    "e2scrub_reap.service",
+    "fstrim.timer",
     "systemd-networkd-wait-online.service",
 )
 
@@ -88,8 +112,12 @@ MASKED = (
 def artefact_of(lab: Lab) -> Artefact:
     """Its place in the cache: another package list, file or kernel is another image."""
     facts = {
-        "suite": DEBIAN_SUITE, "packages": " ".join(PACKAGES), "masked": " ".join(MASKED), "size": _ROOT_SIZE,
-        "files": IDENTITY_SCRIPT + IDENTITY_UNIT + UDEV_RULE + SSHD_CONFIG, "kernel": installed_version("user-mode-linux"),
+        "suite": DEBIAN_SUITE,
+        "packages": " ".join(PACKAGES),
+        "masked": " ".join(MASKED),
+        "size": _ROOT_SIZE,
+        "files": IDENTITY_SCRIPT + IDENTITY_UNIT + UDEV_RULE + SSHD_CONFIG,
+        "kernel": installed_version("user-mode-linux"),
     }
     return Artefact(lab.cache, f"node-root-{DEBIAN_SUITE}", recipe_key(facts))
 
@@ -105,12 +133,20 @@ def _configure(root: Path, log: Path) -> None:
     write(root / "etc/ssh/sshd_config.d/lab.conf", SSHD_CONFIG)
     write(root / "etc/systemd/system/lab-identity.service", IDENTITY_UNIT)
     write(root / "usr/local/sbin/lab-identity", IDENTITY_SCRIPT, 0o755)
+    write(root / "etc/default/locale", "LANG=C.UTF-8\n")
     write(root / "etc/machine-id", "")
+    write(root / "etc/hostname", "lab-node\n")
+    # Each node draws a machine id of its own at its first boot.
+    (root / "var/lib/dbus/machine-id").unlink(missing_ok=True)
     for key in (root / "etc/ssh").glob("ssh_host_*"):
         key.unlink()
     for version in os.listdir(_MODULES):
         build(["chroot", str(root), "depmod", version], log=log, what="index the node's kernel modules")
-    build(["chroot", str(root), "systemctl", "enable", "ssh.service", "lab-identity.service"], log=log, what="enable the node's services")
+    build(
+        ["chroot", str(root), "systemctl", "enable", "ssh.service", "lab-identity.service"],
+        log=log,
+        what="enable the node's services",
+    )
     build(["chroot", str(root), "systemctl", "mask", *MASKED], log=log, what="mask the node's needless services")
     build(["chroot", str(root), "apt-get", "clean"], log=log, what="empty the node's package cache")
 
@@ -124,12 +160,31 @@ def ensure_image(lab: Lab) -> None:
         mirror = os.environ.get("KUBESTEAD_LAB_DEBIAN_MIRROR", "")
         with step("making the nodes' root file system", "1 to 2 min the first time"):
             # A mount namespace of its own: whatever debootstrap mounts goes away with it, even if it is killed.
-            build(["unshare", "--mount", "--propagation", "private", "--", "debootstrap", "--variant=minbase", f"--cache-dir={packages}",
-                   f"--include={','.join(PACKAGES)}", DEBIAN_SUITE, str(root), *([mirror] if mirror else [])],
-                  log=log, what="make the nodes' root file system")
+            build(
+                [
+                    "unshare",
+                    "--mount",
+                    "--propagation",
+                    "private",
+                    "--",
+                    "debootstrap",
+                    "--variant=minbase",
+                    f"--cache-dir={packages}",
+                    f"--include={','.join(PACKAGES)}",
+                    DEBIAN_SUITE,
+                    str(root),
+                    *([mirror] if mirror else []),
+                ],
+                log=log,
+                what="make the nodes' root file system",
+            )
             _configure(root, log)
             build(["truncate", "-s", _ROOT_SIZE, str(folder / "root.img")], log=log, what="make the nodes' disk image")
-            build(["mke2fs", "-q", "-F", "-t", "ext4", "-d", str(root), str(folder / "root.img")], log=log, what="fill the nodes' disk image")
+            build(
+                ["mke2fs", "-q", "-F", "-t", "ext4", "-d", str(root), str(folder / "root.img")],
+                log=log,
+                what="fill the nodes' disk image",
+            )
             remove_tree(root)
 
     ensure(artefact_of(lab), builder)

@@ -11,10 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from kubestead_lab import environment, netns
-from kubestead_lab.cache import remove_tree
-from kubestead_lab.commands import need_commands, output, succeeds
+from kubestead_lab.cache import Artefact, ensure, recipe_key, remove_tree
+from kubestead_lab.commands import build, need_commands, output, succeeds
 from kubestead_lab.errors import LabError
 from kubestead_lab.node_image import ensure_image, image_of
+from kubestead_lab.packages import processor_has_amx
 from kubestead_lab.procs import Daemon
 from kubestead_lab.progress import say, step
 from kubestead_lab.settings import DATA_DISK_GIB, DATA_DISKS_PER_NODE, NETWORK_PREFIX, NODE_MEMORY_MIB, NODES, Lab, Node
@@ -53,11 +54,25 @@ def data_disk(lab: Lab, node: Node, number: int) -> Path:
 def kernel_arguments(lab: Lab, node: Node, key: str) -> list[str]:
     """UML's command line: memory, disks with serials, one network device on the node's tap, the console to the log."""
     letters = "bcdefgh"
-    disks = [f"ubd{letters[number - 1]}={data_disk(lab, node, number)},,{node.serial(number)}" for number in range(1, DATA_DISKS_PER_NODE + 1)]
+    disks = [
+        f"ubd{letters[number - 1]}={data_disk(lab, node, number)},,{node.serial(number)}"
+        for number in range(1, DATA_DISKS_PER_NODE + 1)
+    ]
     return [
-        "linux.uml", f"mem={NODE_MEMORY_MIB}M", f"umid={node.name}", f"uml_dir={lab.nodes / 'uml'}", f"ubda={root_disk(lab, node)}", *disks,
-        "root=/dev/ubda", "rw", f"vec0:transport=tap,ifname={netns.tap_of(node.name)},depth=64,gro=0", "con=null", "con0=null,fd:1",
-        f"lab.node={node.name}", f"lab.address={node.address}/{NETWORK_PREFIX}", f"lab.key={key}",
+        "linux.uml",
+        f"mem={NODE_MEMORY_MIB}M",
+        f"umid={node.name}",
+        f"uml_dir={lab.nodes / 'uml'}",
+        f"ubda={root_disk(lab, node)},,{node.name.upper()}-ROOT",
+        *disks,
+        "root=/dev/ubda",
+        "rw",
+        f"vec0:transport=tap,ifname={netns.tap_of(node.name)},depth=64,gro=0",
+        "con=null",
+        "con0=null,fd:1",
+        f"lab.node={node.name}",
+        f"lab.address={node.address}/{NETWORK_PREFIX}",
+        f"lab.key={key}",
     ]
 
 
@@ -66,7 +81,9 @@ def check_machine() -> None:
     if platform.machine() != "x86_64":
         raise LabError(f"The nodes cannot run: User-Mode Linux needs an x86_64 machine, and this is {platform.machine()}.")
     if not Path("/dev/net/tun").exists():
-        raise LabError("The nodes cannot run: /dev/net/tun is missing.", hint="Try `modprobe tun`; a container needs the device passed in.")
+        raise LabError(
+            "The nodes cannot run: /dev/net/tun is missing.", hint="Try `modprobe tun`; a container needs the device passed in."
+        )
 
 
 def _memory_folder(lab: Lab) -> Path:
@@ -85,19 +102,50 @@ def prepare(lab: Lab) -> None:
     check_machine()
     need_commands("nodes", "linux.uml", "debootstrap", "mke2fs", "ssh-keygen")
     ensure_image(lab)
+    if processor_has_amx():
+        _ensure_shim(lab)
     lab.nodes.mkdir(parents=True, exist_ok=True)
     if not (lab.nodes / "id.pub").exists():
         (lab.nodes / "id").unlink(missing_ok=True)
-        output(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", str(lab.nodes / "id")], what="make the login key of the nodes")
+        output(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", str(lab.nodes / "id")],
+            what="make the login key of the nodes",
+        )
     for node in NODES:
         _make_disks(lab, node)
+
+
+def _shim(lab: Lab) -> Artefact:
+    return Artefact(lab.cache, "uml-xstate", recipe_key({"source": (lab.source / "recipes/uml/xstate.c").read_text()}))
+
+
+def _ensure_shim(lab: Lab) -> None:
+    """Compile what lets UML run on a processor with AMX; the source says why."""
+    source = lab.source / "recipes" / "uml" / "xstate.c"
+
+    def builder(folder: Path) -> None:
+        build(
+            ["gcc", "-O2", "-shared", "-fPIC", "-o", str(folder / "xstate.so"), str(source)],
+            log=lab.logs / "build-uml-xstate.log",
+            what="compile the help for User-Mode Linux on this processor",
+        )
+
+    ensure(_shim(lab), builder)
+
+
+def _kernel(lab: Lab) -> list[str]:
+    """The UML program with its environment: where its memory is, and the shim where the processor needs it."""
+    preload = [f"LD_PRELOAD={_shim(lab).folder / 'xstate.so'}"] if processor_has_amx() else []
+    return ["env", f"TMPDIR={_memory_folder(lab)}", *preload, "linux.uml"]
 
 
 def _make_disks(lab: Lab, node: Node) -> None:
     root = root_disk(lab, node)
     if not root.exists():
         fresh = root.with_suffix(".new")
-        output(["cp", "--sparse=always", str(image_of(lab)), str(fresh)], what=f"copy the root disk of {node.name}", timeout=300)
+        output(
+            ["cp", "--sparse=always", str(image_of(lab)), str(fresh)], what=f"copy the root disk of {node.name}", timeout=300
+        )
         fresh.rename(root)
     for number in range(1, DATA_DISKS_PER_NODE + 1):
         with data_disk(lab, node, number).open("ab") as disk:
@@ -125,8 +173,7 @@ def boot(lab: Lab, node: Node) -> None:
     if machine.pid() is None:
         remove_tree(lab.nodes / "uml" / node.name)
     key = (lab.nodes / "id.pub").read_text().split()[1]
-    os.environ["TMPDIR"] = str(_memory_folder(lab))
-    machine.start(kernel_arguments(lab, node, key), namespace=lab.name, cwd=lab.nodes)
+    machine.start([*_kernel(lab), *kernel_arguments(lab, node, key)], namespace=lab.name, cwd=lab.nodes)
     deadline = time.monotonic() + _BOOT_SECONDS
     while not succeeds(ssh(lab, node, "true", patience=1), timeout=8):
         machine.must_live()
@@ -159,4 +206,3 @@ def kill(lab: Lab) -> None:
 def wipe(lab: Lab) -> None:
     """Blank data disks and fresh root disks."""
     remove_tree(lab.nodes)
-

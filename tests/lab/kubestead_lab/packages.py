@@ -23,6 +23,17 @@ PACKAGES = {
 _POLICY = Path("/usr/sbin/policy-rc.d")
 
 
+def processor_has_amx() -> bool:
+    """Whether UML needs the shim of recipes/uml, and so a compiler."""
+    return " amx_tile" in Path("/proc/cpuinfo").read_text()
+
+
+def needed_for(part: str) -> tuple[str, ...]:
+    """The Debian packages of one part."""
+    compiler = ("gcc", "libc6-dev") if part == "nodes" and processor_has_amx() else ()
+    return (*PACKAGES[part], *compiler)
+
+
 def missing(packages: list[str]) -> list[str]:
     """Those of the packages that are not installed."""
     seen = subprocess.run(
@@ -55,7 +66,7 @@ def install(parts: tuple[str, ...], log: Path) -> None:
     """Install what the parts need and do not have."""
     if shutil.which("dpkg-query") is None or shutil.which("apt-get") is None:
         raise LabError("The lab needs Debian packages, and this machine has no apt-get.", hint="Use Debian 12 or newer.")
-    wanted = missing(sorted({package for part in parts for package in PACKAGES[part]}))
+    wanted = missing(sorted({package for part in parts for package in needed_for(part)}))
     if not wanted:
         return
     env = {"DEBIAN_FRONTEND": "noninteractive"}

@@ -39,16 +39,37 @@ def _nothing() -> None:
 
 
 CONTROL_PLANE = Part(
-    "control-plane", _nothing, control_plane.prepare, control_plane.start, control_plane.stop, control_plane.stop, control_plane.wipe,
-    control_plane.daemons, ("127.0.0.1:2379", f"127.0.0.1:{API_PORT}", "127.0.0.1:10257"),
+    "control-plane",
+    _nothing,
+    control_plane.prepare,
+    control_plane.start,
+    control_plane.stop,
+    control_plane.stop,
+    control_plane.wipe,
+    control_plane.daemons,
+    ("127.0.0.1:2379", f"127.0.0.1:{API_PORT}", "127.0.0.1:10257"),
 )
 DIRECTORY = Part(
-    "directory", _nothing, directory.prepare, directory.start, directory.stop, directory.stop, directory.wipe,
-    lambda lab: (directory.daemon(lab),), (f"127.0.0.1:{LDAPS_PORT}",),
+    "directory",
+    _nothing,
+    directory.prepare,
+    directory.start,
+    directory.stop,
+    directory.stop,
+    directory.wipe,
+    lambda lab: (directory.daemon(lab),),
+    (f"127.0.0.1:{LDAPS_PORT}",),
 )
 MACHINES = Part(
-    "nodes", nodes.check_machine, nodes.prepare, nodes.start, nodes.stop, nodes.kill, nodes.wipe,
-    nodes.daemons, tuple(node.address for node in NODES),
+    "nodes",
+    nodes.check_machine,
+    nodes.prepare,
+    nodes.start,
+    nodes.stop,
+    nodes.kill,
+    nodes.wipe,
+    nodes.daemons,
+    tuple(node.address for node in NODES),
 )
 # In the order of ending: machines first, the control plane last.
 ALL = (MACHINES, DIRECTORY, CONTROL_PLANE)
@@ -61,7 +82,9 @@ def chosen(names: str | None) -> tuple[Part, ...]:
     wanted = {name.strip() for name in names.split(",") if name.strip()}
     known = {part.name for part in ALL}
     if wanted - known:
-        raise LabError(f"There is no part {', '.join(sorted(wanted - known))}.", hint=f"The parts are {', '.join(sorted(known))}.")
+        raise LabError(
+            f"There is no part {', '.join(sorted(wanted - known))}.", hint=f"The parts are {', '.join(sorted(known))}."
+        )
     return tuple(part for part in ALL if part.name in wanted)
 
 
@@ -70,7 +93,10 @@ def _need_space(lab: Lab) -> None:
         while not folder.exists():
             folder = folder.parent
         if shutil.disk_usage(folder).free < _FREE_BYTES:
-            raise LabError(f"The lab needs 6 GiB of free disk space in {folder}.", hint="Disks are sparse, but builds and root images are not.")
+            raise LabError(
+                f"The lab needs 6 GiB of free disk space in {folder}.",
+                hint="Disks are sparse, but builds and root images are not.",
+            )
 
 
 def up(lab: Lab, parts: tuple[Part, ...]) -> None:
@@ -169,4 +195,6 @@ def table(rows: list[tuple[str, str, str, str, str, str]]) -> str:
     """Rows under a heading, each column as wide as its widest cell."""
     everything = [("PART", "PROCESS", "STATE", "PID", "ADDRESS", "AGE"), *rows]
     widths = [max(len(row[column]) for row in everything) for column in range(6)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in everything)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in everything
+    )
