@@ -62,7 +62,7 @@ class CsrSigner:
         now = (self.now or datetime.datetime.now(datetime.timezone.utc)).replace(microsecond=0)
         builder = (
             x509.CertificateBuilder()
-            .subject_name(request.subject)
+            .subject_name(_as_go_writes_it(request.subject))
             .issuer_name(self._name)
             .public_key(request.public_key())
             .serial_number(x509.random_serial_number())
@@ -72,3 +72,10 @@ class CsrSigner:
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
         )
         return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def _as_go_writes_it(subject: x509.Name) -> x509.Name:
+    """All groups become one part with several values."""
+    groups = subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+    parts = [x509.RelativeDistinguishedName(groups)] if groups else []
+    return x509.Name([*parts, *(x509.RelativeDistinguishedName([a]) for a in subject if a not in groups)])

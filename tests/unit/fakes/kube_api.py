@@ -122,8 +122,8 @@ class FakeKubeApi:
         current = self._get(key, {}, {})
         _check_preconditions(key, current, body.get("metadata", {}))
         if subresource == "approval":
-            changed = copy.deepcopy(current)
-            changed.setdefault("status", {})["conditions"] = body.get("status", {}).get("conditions", [])
+            changed = {**copy.deepcopy(current), "metadata": {**body["metadata"], **_identity(current)}}
+            changed["status"] = {**changed.get("status", {}), "conditions": body.get("status", {}).get("conditions", [])}
         elif subresource == "status":
             changed = {**copy.deepcopy(current), "status": body.get("status", {})}
         else:

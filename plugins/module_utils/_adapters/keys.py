@@ -1,0 +1,74 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private keys and signatures, by the ``cryptography`` library; and the randomness that names are made of."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, Callable, Optional
+
+from .._certs.certificate import public_key_hash
+from .._certs.pair import KeyFacts
+from .._certs.request import subject_name
+from .._certs.wanted import Person
+
+try:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+except ImportError:  # said in words by need("cryptography") before any of this is used
+    pass
+
+_MAKERS: dict[str, Callable[[], Any]] = {
+    "ecdsa-p256": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "ecdsa-p384": lambda: ec.generate_private_key(ec.SECP384R1()),
+    "ed25519": lambda: ed25519.Ed25519PrivateKey.generate(),
+    "rsa-2048": lambda: rsa.generate_private_key(public_exponent=65537, key_size=2048),
+    "rsa-3072": lambda: rsa.generate_private_key(public_exponent=65537, key_size=3072),
+    "rsa-4096": lambda: rsa.generate_private_key(public_exponent=65537, key_size=4096),
+}
+_CURVES = {"secp256r1": "ecdsa-p256", "secp384r1": "ecdsa-p384"}
+
+
+class Keys:
+    """Makes keys, signs requests with them, and tells what a stored key is. Safe to call from several threads."""
+
+    def make(self, key_type: str) -> bytes:
+        """A new private key as PKCS#8 PEM."""
+        encoded = _MAKERS[key_type]().private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        return bytes(encoded)
+
+    def sign(self, key_pem: bytes, person: Person) -> str:
+        """A signing request for a person, as PEM."""
+        key = serialization.load_pem_private_key(key_pem, password=None)
+        builder = x509.CertificateSigningRequestBuilder().subject_name(subject_name(person))
+        signed: Any = builder.sign(key, _digest(key))  # type: ignore[arg-type]
+        return str(signed.public_bytes(serialization.Encoding.PEM).decode("ascii"))
+
+    def inspect(self, key_pem: bytes) -> Optional[KeyFacts]:
+        """What may be known of a key; None when it cannot be read."""
+        try:
+            key = serialization.load_pem_private_key(key_pem, password=None)
+            return KeyFacts(_key_type(key), public_key_hash(key.public_key()))
+        except Exception:  # noqa: BLE001 - a damaged key may break the library in ways it does not document
+            return None
+
+    def token(self) -> str:
+        """Twelve random characters for a name that nobody can know beforehand."""
+        return secrets.token_hex(6)
+
+
+def _digest(key: Any) -> Optional[hashes.HashAlgorithm]:
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return None  # the algorithm brings its own
+    return hashes.SHA384() if _key_type(key) == "ecdsa-p384" else hashes.SHA256()
+
+
+def _key_type(key: Any) -> str:
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return _CURVES.get(key.curve.name, key.curve.name)
+    if isinstance(key, rsa.RSAPrivateKey):
+        return f"rsa-{key.key_size}"
+    return "ed25519" if isinstance(key, ed25519.Ed25519PrivateKey) else type(key).__name__

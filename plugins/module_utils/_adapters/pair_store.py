@@ -1,0 +1,215 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Key and certificate pairs of people in a folder.
+
+``<name>.key`` and ``<name>.crt`` are links that never change; they lead through ``.pairs/<name>/current``, a link too, to
+a version folder that holds one whole pair. A new pair takes its place by turning that one link, so that a kill at any
+moment leaves a key and a certificate that belong together.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import threading
+import time
+from typing import Any, Optional
+
+from .._certs.pair import StoredPair, StoredVersion
+from .._core.errors import BackendFailed, Conflict, Refused
+from .secret_file import SecretFiles
+
+_VERSION = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{12}", re.ASCII)
+_KEY, _CERTIFICATE, _RECORD = "tls.key", "tls.crt", "request.json"
+_PAUSE = 0.2
+
+
+class PairStore:
+    """The pairs below one folder. Reading needs no lock; the first write locks the folder for the rest of the run.
+
+    What was read is remembered: if another run changed a person's pair in between, the write raises Conflict.
+    """
+
+    def __init__(self, directory: str, *, patience: float) -> None:
+        self._root = os.path.abspath(os.path.expanduser(directory))
+        self._files = SecretFiles()
+        self._patience = patience
+        self._seen: dict[str, Optional[str]] = {}
+        self._lock: Any = None
+        self._guard = threading.Lock()
+
+    def read(self, name: str) -> StoredPair:
+        """Everything stored for a person."""
+        current = self._current(name)
+        self._seen[name] = current
+        others = [version for version in self._versions(name) if version != current]
+        stored = self._version(name, current) if current else None
+        return StoredPair(
+            key_path=self._link(name, "key"),
+            cert_path=self._link(name, "crt"),
+            current=stored,
+            others=tuple(self._version(name, version) for version in sorted(others, reverse=True)),
+            untidy=self._untidy(name, current),
+        )
+
+    def prepare(self, name: str, version: str, key_pem: bytes, record: bytes) -> None:
+        """Bring a key and the request made with it to disk, beside the present pair."""
+        self._own(name)
+        self._files.write(self._path(name, version, _KEY), key_pem, mode=0o600)
+        self._files.write(self._path(name, version, _RECORD), record, mode=0o600)
+
+    def install(self, name: str, version: str, certificate_pem: str) -> None:
+        """Complete a version with its certificate and make it the present pair, in one step; older ones are removed."""
+        self._own(name)
+        self._files.write(self._path(name, version, _CERTIFICATE), certificate_pem.encode("ascii"), mode=0o600)
+        self._files.switch_link(self._path(name, "current"), version)
+        self._seen[name] = version
+        self._make_links(name)
+        for other in self._versions(name):
+            if other != version:
+                self._remove_folder(self._path(name, other))
+
+    def settle(self, name: str) -> None:
+        """Put the present pair's links and modes right, and forget the request that led to it."""
+        self._own(name)
+        version = self._seen[name]
+        if version:
+            self._make_links(name)
+            for file in (_KEY, _CERTIFICATE):
+                self._protect(self._path(name, version, file))
+            self._files.remove(self._path(name, version, _RECORD))
+
+    def drop(self, name: str, version: str = "") -> None:
+        """Remove one version that is not the present one; without ``version`` everything of the person."""
+        self._own(name)
+        if version:
+            self._remove_folder(self._path(name, version))
+            return
+        for suffix in ("key", "crt"):
+            self._check_link(name, suffix)
+            self._files.remove(self._link(name, suffix))
+        self._files.remove(self._path(name, "current"))
+        self._remove_folder(self._path(name))
+        self._seen[name] = None
+
+    def _current(self, name: str) -> Optional[str]:
+        try:
+            target = os.readlink(self._path(name, "current"))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as exc:
+            raise Refused(f"{self._path(name, 'current')} is not a link.", hint="Move it away first.") from exc
+        if not _VERSION.fullmatch(target):
+            raise Refused(f"{self._path(name, 'current')} leads to {target[:80]!r}, which this module did not make.")
+        return target
+
+    def _versions(self, name: str) -> list[str]:
+        try:
+            return [entry for entry in os.listdir(self._path(name)) if _VERSION.fullmatch(entry)]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def _version(self, name: str, version: str) -> StoredVersion:
+        found = {file: self._files.find(self._path(name, version, file)) for file in (_KEY, _CERTIFICATE, _RECORD)}
+        content = {file: stored.content if stored is not None else None for file, stored in found.items()}
+        return StoredVersion(version, content[_KEY], content[_CERTIFICATE], content[_RECORD])
+
+    def _untidy(self, name: str, current: Optional[str]) -> str:
+        """What is to be put right of a pair; also refuses what stands where the links belong and is not ours."""
+        right = [self._check_link(name, suffix) for suffix in ("key", "crt")]
+        if current is None:
+            return ""
+        if not all(right):
+            return "the links to the key and the certificate were not right"
+        for file in (_KEY, _CERTIFICATE):
+            stored = self._files.find(self._path(name, current, file))
+            if stored is not None and stored.mode & 0o077:
+                return f"the mode of {file} was {stored.mode:04o}"
+        return ""
+
+    def _check_link(self, name: str, suffix: str) -> bool:
+        path = self._link(name, suffix)
+        try:
+            return os.readlink(path) == self._target(name, suffix)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            raise Refused(
+                f"user {name!r}: {path} is a file of its own, not the link this module keeps there.",
+                hint="Move it away; a new key and certificate are then made.",
+            ) from None
+
+    def _make_links(self, name: str) -> None:
+        for suffix in ("key", "crt"):
+            if not self._check_link(name, suffix):
+                self._files.switch_link(self._link(name, suffix), self._target(name, suffix))
+
+    def _protect(self, path: str) -> None:
+        stored = self._files.find(path)
+        if stored is not None and stored.mode & 0o077:
+            self._files.write(path, stored.content, mode=0o600)
+
+    def _remove_folder(self, path: str) -> None:
+        try:
+            shutil.rmtree(path)
+        except FileNotFoundError:
+            pass
+        except OSError as exc:
+            raise BackendFailed(f"{path} could not be removed: {exc.strerror}.") from exc
+
+    def _own(self, name: str) -> None:
+        """Make this run the only one that writes here, and make sure that nobody wrote since the person was read."""
+        with self._guard:
+            if self._lock is None:
+                self._lock = self._locked()
+        if self._current(name) != self._seen[name]:
+            raise Conflict(
+                f"user {name!r}: another run changed the key and certificate meanwhile.",
+                hint="Run again to see where it stands.",
+            )
+
+    def _locked(self) -> Any:
+        """The store's lock, held until the returned file is closed, which the end of the process does."""
+        self._files.make_folder(os.path.join(self._root, ".pairs"))
+        path = os.path.join(self._root, ".pairs", ".lock")
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        stream = os.fdopen(descriptor, "rb+", buffering=0)
+        deadline = time.monotonic() + self._patience
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return stream
+            if time.monotonic() >= deadline:
+                stream.close()
+                raise Conflict(f"Another run is writing to {self._root}.", hint="Wait until it has ended, then run again.")
+            time.sleep(_PAUSE)
+
+    def _link(self, name: str, suffix: str) -> str:
+        return os.path.join(self._root, f"{name}.{suffix}")
+
+    def _target(self, name: str, suffix: str) -> str:
+        return os.path.join(".pairs", name, "current", _KEY if suffix == "key" else _CERTIFICATE)
+
+    def _path(self, name: str, *below: str) -> str:
+        return os.path.join(self._root, ".pairs", name, *below)
+
+
+class LedgerFile:
+    """The ledger of a store: a file that only grows."""
+
+    def __init__(self, directory: str) -> None:
+        self.path = os.path.join(os.path.abspath(os.path.expanduser(directory)), "ledger.jsonl")
+        self._files = SecretFiles()
+
+    def read(self) -> bytes:
+        """All of it; empty when there is none yet."""
+        found = self._files.find(self.path)
+        return found.content if found is not None else b""
+
+    def append(self, lines: bytes) -> None:
+        """Add whole lines and bring them to disk; a line that a kill cut short is closed first."""
+        torn = self.read()[-1:] not in (b"", b"\n")
+        self._files.append(self.path, b"\n" + lines if torn else lines)
