@@ -15,7 +15,8 @@ author:
 description:
   - Puts clusters, users and contexts into kubeconfig files, one or thousands in a single task.
   - What the task does not name stays value for value, unknown keys and extensions included. A file in which nothing changes
-    is not rewritten. Comments do not survive a rewrite. A file that is not valid YAML is left as it is and reported with the line.
+    is not rewritten. Comments do not survive a rewrite.
+  - A file that is not valid YAML is left as it is, and the line is reported.
   - A file is born with mode V(0600) and replaces the old one in a single rename, under the same lock file that kubectl uses, so
     that parallel runs lose nothing. The lock of a killed run of this module is recognised and removed; a lock of somebody else
     is waited for, 10 seconds long, and never removed.
@@ -66,7 +67,8 @@ options:
         default: '0600'
       state:
         description:
-          - V(present) brings the entries into the file. V(absent) removes the whole file, whatever it holds, and ignores the entries.
+          - V(present) brings the entries into the file.
+          - V(absent) removes the whole file, whatever it holds, and ignores the entries.
           - The default is the option O(state).
         type: str
         choices:
@@ -326,8 +328,8 @@ options:
         type: str
   embed:
     description:
-      - Whether C(certificate-authority), C(client-certificate) and C(client-key) are read, on the host, from the paths given, and
-        written as data. A missing file, or one that does not hold what it should, fails the entry.
+      - Whether C(certificate-authority), C(client-certificate) and C(client-key) are read, on the host, from the paths given,
+        and written as data. A missing file, or one that does not hold what it should, fails the entry.
       - Only paths that the task itself gives are read, never those that stand in a file already.
     type: bool
     default: false
@@ -342,9 +344,9 @@ options:
     description:
       - V(none) trusts the write.
       - V(parse) reads every written file back and compares it.
-      - V(login) also asks the API server who logs in, once per file, with the context that the task makes current or else the first
-        that it names. Files in which nothing changes are checked as well, also in check mode; in check mode files that would change
-        are not. It uses the values of the task only, and never runs a login command.
+      - V(login) also asks the API server who logs in, once per file, with the context that the task makes current or else the
+        first that it names. It uses the values of the task only, and never runs a login command.
+      - Files in which nothing changes are checked by V(login) as well, also in check mode; files that would change are not.
     type: str
     choices:
       - none
@@ -434,7 +436,7 @@ entries:
       description: Code, sentence and hint.
       type: dict
       returned: when the entry failed
-      sample: {code: bad_input, msg: "Context 'anna@prod' would point to cluster 'prd', which the file does not have.", hint: ""}
+      sample: {code: bad_input, msg: "cluster 'prod' would have no server.", hint: Set server.}
 counts:
   description: How many entries took each action.
   returned: success and partial failure
@@ -450,8 +452,7 @@ from ..module_utils._adapters.secret_file import SecretFiles
 from ..module_utils._ansible.argspec import BULK_SPEC, SECRET_FILE_SPEC, STATE_SPEC, new_module
 from ..module_utils._ansible.deps import need
 from ..module_utils._ansible.shell import converge
-from ..module_utils._flows.kubeconfig_render import Outside, RenderFlow, Settings
-from ..module_utils._kubeconfig.wanted import check_path, files_from_params
+from ..module_utils._flows.kubeconfig_render import Outside, RenderFlow
 
 _EXTENSIONS = {"type": "list", "elements": "dict"}
 _PUBLIC_PATH = {"type": "path", "no_log": False}
@@ -534,16 +535,8 @@ def wire(params: dict[str, Any], check_mode: bool) -> RenderFlow:
     need("yaml")
     if params["verify"] == "login":
         need("urllib3")
-    settings = Settings(
-        embed=params["embed"],
-        expected=frozenset(check_path(path, "expected_files:") for path in params["expected_files"] or ()),
-        verify=params["verify"],
-        concurrency=params["concurrency"],
-        stop_on_error=params["on_error"] == "stop",
-        check_mode=check_mode,
-    )
     outside = Outside(store=SecretFiles(), locks=KubeconfigLocks(), connect=KubeApiClient.from_kubeconfig)
-    return RenderFlow(files_from_params(params), settings, outside)
+    return RenderFlow.from_params(params, outside, check_mode=check_mode)
 
 
 def main() -> None:

@@ -114,7 +114,7 @@ def _is_stale(content: bytes) -> bool:
         return False
     if record.get("boot") != now["boot"]:
         return True
-    return record.get("pids") == now["pids"] and record.get("start") != now["start"]
+    return bool(record.get("pids") == now["pids"] and record.get("start") != now["start"])
 
 
 def _record(pid: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from .._kubeconfig import codec
 from .._kubeconfig.draft import Draft, draft
 from .._kubeconfig.embed import Expected, Source, embedded, source_paths
 from .._kubeconfig.merge import login_context, own_values
-from .._kubeconfig.wanted import WantedFile
+from .._kubeconfig.wanted import WantedFile, check_path, files_from_params
 
 KIND = "kubeconfig"
 _REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
@@ -72,6 +72,19 @@ class RenderFlow:
         self._outside = outside
         self._by_entry = {entry_key(KIND, file.path): file for file in files}
         self._sources: Mapping[str, Union[Source, CollError]] = {}
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any], outside: Outside, *, check_mode: bool) -> RenderFlow:
+        """The flow for a task's options; raises BadInput for values that cannot be meant."""
+        settings = Settings(
+            embed=params["embed"],
+            expected=frozenset(check_path(path, "expected_files:") for path in params["expected_files"] or ()),
+            verify=params["verify"],
+            concurrency=params["concurrency"],
+            stop_on_error=params["on_error"] == "stop",
+            check_mode=check_mode,
+        )
+        return cls(files_from_params(params), settings, outside)
 
     def observe(self) -> Seen:
         """Each source once, each destination once; with login checks, those files that will not change."""
