@@ -169,10 +169,7 @@ class KubeApiClient:
             headers=headers,
             preload_content=preload,
             redirect=False,
-            # A kept connection that the server closed meanwhile is only noticed on use; reading again is harmless.
-            retries=urllib3.Retry(total=2, connect=0, read=2, redirect=0, status=0, other=0, allowed_methods=["GET"])
-            if preload
-            else False,
+            retries=_again() if preload else False,
             timeout=urllib3.Timeout(connect=self._timeout, read=read_timeout or self._timeout),
         )
 
@@ -227,6 +224,13 @@ def _pool(login: KubeLogin, timeout: float) -> Any:
         headers = urllib3.util.make_headers(**given) if given else None
         return urllib3.ProxyManager(login.proxy, proxy_headers=headers, **options)
     return urllib3.PoolManager(**options)
+
+
+def _again() -> Any:
+    """A kept connection that the server closed meanwhile is only noticed on use; reading again is harmless."""
+    return urllib3.Retry(
+        total=2, connect=0, read=2, redirect=0, status=0, other=0, allowed_methods=["GET"], respect_retry_after_header=False
+    )
 
 
 def _retry_after(response: Any) -> Optional[float]:

@@ -9,7 +9,6 @@ whole work of a small task; that library is loaded only for logins that need its
 from __future__ import annotations
 
 import base64
-import binascii
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
@@ -204,7 +203,7 @@ def _pem(entry: Mapping[str, Any], name: str, folder: str) -> Optional[str]:
     if data:
         try:
             return base64.b64decode(str(data), validate=False).decode("ascii")
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
             raise BadInput(f"{name}-data of the kubeconfig is not PEM in base64.") from None
     return _read_text(Path(folder, str(entry[name])), name) if entry.get(name) else None
 
