@@ -3,7 +3,7 @@
 # /// script
 # dependencies = ["nox", "antsibull-nox"]
 # ///
-"""Lint, documentation, licence, extra checks and build by antsibull-nox; ansible-test's sanity tests by a session of our own."""
+"""Lint, documentation, licence and build checks by antsibull-nox, and ansible-test's sanity tests without a container."""
 
 from __future__ import annotations
 

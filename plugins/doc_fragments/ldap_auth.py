@@ -20,7 +20,7 @@ options:
   bind_dn:
     description:
       - The DN to bind with; a password comes from O(bind_pw) or O(bind_pw_file).
-      - Without it the bind is SASL EXTERNAL, with the local user over C(ldapi://) or the certificate of O(client_cert) over TLS.
+      - Without it the bind is SASL EXTERNAL, as the local user over C(ldapi://) or with O(client_cert) over TLS.
     type: str
   bind_pw:
     description:
