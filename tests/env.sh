@@ -13,3 +13,5 @@ export HYPOTHESIS_STORAGE_DIRECTORY="$KUBESTEAD_ROOT/.cache/hypothesis"
 export MYPYPATH="$KUBESTEAD_ROOT/.cache/collections:$KUBESTEAD_ROOT/tests/lab"
 export PIP_CONSTRAINT="$KUBESTEAD_ROOT/requirements.txt"
 export PIP_DISABLE_PIP_VERSION_CHECK=1
+# A checkout may belong to another user than the root who tests it.
+export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0="$KUBESTEAD_ROOT"
