@@ -1,0 +1,194 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An LDAP server: complete searches and pipelined writes over one connection that opens on first use."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Optional, Union
+
+from .._core.errors import BackendFailed, CollError
+from .._directory.answers import cut_short, no_base, refusal
+from .._directory.model import Add, Change, Delete, Entry, Modify, Op, SetPassword
+from .ldap_connect import Login, connect
+
+try:
+    import ldap3
+    from ldap3.core.exceptions import LDAPException
+    from ldap3.operation.add import add_operation
+    from ldap3.operation.delete import delete_operation
+    from ldap3.operation.extended import extended_operation
+    from ldap3.operation.modify import modify_operation
+    from ldap3.protocol.rfc3062 import PasswdModifyRequestValue
+    from ldap3.protocol.rfc4511 import LDAPMessage, MessageID, ProtocolOp
+    from ldap3.utils.asn1 import decode_message_fast, encode
+except ImportError:  # _ansible.deps says so in one sentence before anything here is called
+    pass
+
+_PAGE = 500
+_PAGED_RESULTS = "1.2.840.113556.1.4.319"
+_MODIFY_PASSWORD = "1.3.6.1.4.1.4203.1.11.1"  # noqa: S105 - an object identifier
+_CUT_SHORT = (3, 4, 11)  # time limit, size limit, administrative limit
+_NO_SUCH_OBJECT = 32
+
+
+class LdapServer:
+    """The port ``Directory`` on a real server."""
+
+    def __init__(self, login: Login, *, window: int) -> None:
+        self._login = login
+        self._window = max(1, window)
+        self._open: Optional[Any] = None
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> LdapServer:
+        """The server of a task; connects on first use."""
+        return cls(Login.from_params(params), window=params["concurrency"])
+
+    @property
+    def protects_secrets(self) -> bool:
+        """Whether passwords may be sent to every server of the list."""
+        return all(self._login.protects(uri) for uri in self._login.uris)
+
+    def identity(self) -> str:
+        """The DN we are bound as; empty when the server does not tell."""
+        if self._login.bind_dn:
+            return self._login.bind_dn
+        try:
+            answer = str(self._connection().extend.standard.who_am_i() or "")
+        except LDAPException:
+            return ""
+        return answer[3:] if answer.startswith("dn:") else ""
+
+    def search(self, base: str, filter_: str, attributes: Sequence[str], *, below: bool = True) -> tuple[Entry, ...]:
+        """All entries that match, or an error: never a part of them. Without ``below`` only the base itself."""
+        connection = self._connection()
+        entries: list[Entry] = []
+        cookie: Optional[bytes] = None
+        while True:
+            try:
+                connection.search(
+                    base,
+                    filter_,
+                    ldap3.SUBTREE if below else ldap3.BASE,
+                    attributes=list(attributes),
+                    paged_size=_PAGE if below else None,
+                    paged_cookie=cookie,
+                )
+            except LDAPException as exc:
+                raise self._lost(f"searching {base}", exc) from exc
+            result = connection.result
+            entries.extend(_entry(found) for found in connection.response if found["type"] == "searchResEntry")
+            self._check_search(base, len(entries), result)
+            cookie = result.get("controls", {}).get(_PAGED_RESULTS, {}).get("value", {}).get("cookie")
+            if not cookie:
+                return tuple(entries)
+
+    def apply(self, ops: Sequence[Op], *, stop_on_error: bool) -> Iterator[tuple[int, Optional[CollError]]]:
+        """Write all of ``ops``, several under way at a time; yields the index of each with its error as answers come.
+
+        The server may carry them out in any order. With ``stop_on_error`` nothing new is sent after the first error,
+        and what was not sent is not yielded.
+        """
+        connection = self._connection()
+        waiting = deque(range(len(ops)))
+        under_way: dict[int, int] = {}
+        stopped = False
+        while under_way or (waiting and not stopped):
+            try:
+                while waiting and len(under_way) < self._window and not stopped:
+                    number = _send(connection, ops[waiting[0]])
+                    under_way[number] = waiting.popleft()
+                answers = _answers(connection)
+            except (LDAPException, OSError) as exc:
+                lost = self._lost("writing", exc)
+                yield from ((index, lost) for index in (*under_way.values(), *waiting))
+                return
+            for number, answer in answers:
+                index = under_way.pop(number)
+                error = _refusal_of(ops[index], answer)
+                stopped = stopped or (stop_on_error and error is not None)
+                yield index, error
+
+    def _connection(self) -> Any:
+        if self._open is None:
+            self._open, self._uri = connect(self._login)
+        return self._open
+
+    def _check_search(self, base: str, received: int, result: Mapping[str, Any]) -> None:
+        code, name, text = result["result"], result["description"], result["message"]
+        if code in _CUT_SHORT:
+            raise cut_short(base, received, code, name, text)
+        if code == _NO_SUCH_OBJECT:
+            raise no_base(base, self._uri)
+        if code != 0:
+            raise refusal(f"search {base}", code, name, text)
+
+    def _lost(self, doing: str, exc: Exception) -> BackendFailed:
+        return BackendFailed(
+            f"The connection to {self._uri} was lost while {doing} ({exc}).",
+            hint="Whether the last writes were made is not known; run the task again.",
+        )
+
+
+def _entry(found: Mapping[str, Any]) -> Entry:
+    return Entry(
+        found["dn"],
+        {
+            name.lower(): tuple(value.decode("utf-8", "replace") for value in values)
+            for name, values in found["raw_attributes"].items()
+        },
+    )
+
+
+def _send(connection: Any, op: Op) -> int:
+    number = int(connection.server.next_message_id())
+    message = LDAPMessage()
+    message["messageID"] = MessageID(number)
+    name, request = _request(op)
+    message["protocolOp"] = ProtocolOp().setComponentByName(name, request)
+    connection.socket.sendall(encode(message))
+    return number
+
+
+def _request(op: Op) -> tuple[str, Any]:
+    if isinstance(op, Add):
+        return "addRequest", add_operation(op.dn, {name: list(values) for name, values in op.attributes.items()}, True)
+    if isinstance(op, Modify):
+        return "modifyRequest", modify_operation(op.dn, _changes(op.changes), True)
+    if isinstance(op, Delete):
+        return "delRequest", delete_operation(op.dn)
+    value = PasswdModifyRequestValue()
+    value["userIdentity"] = op.dn
+    value["newPasswd"] = op.password.encode("utf-8")
+    return "extendedReq", extended_operation(_MODIFY_PASSWORD, value)
+
+
+def _changes(changes: Sequence[Change]) -> dict[str, list[tuple[str, list[str]]]]:
+    grouped: dict[str, list[tuple[str, list[str]]]] = {}
+    for change in changes:
+        grouped.setdefault(change.attribute, []).append((f"MODIFY_{change.how.upper()}", list(change.values)))
+    return grouped
+
+
+def _answers(connection: Any) -> list[tuple[int, Mapping[str, Any]]]:
+    """The answers that have come, at least one."""
+    messages = connection.strategy.receiving()
+    if not messages:
+        raise ConnectionError("the server closed it")
+    answers = []
+    for message in messages:
+        decoded = decode_message_fast(message)
+        answer: Mapping[str, Union[int, str]] = connection.strategy.decode_response_fast(decoded)
+        if decoded["messageID"] == 0:
+            raise ConnectionError(f"the server ended it: {answer.get('message') or answer.get('description')}")
+        answers.append((int(decoded["messageID"]), answer))
+    return answers
+
+
+def _refusal_of(op: Op, answer: Mapping[str, Any]) -> Optional[CollError]:
+    if answer["result"] == 0:
+        return None
+    deed = {Add: "add", Modify: "change", Delete: "remove", SetPassword: "set the password of"}[type(op)]
+    return refusal(f"{deed} {op.dn}", answer["result"], answer["description"], answer["message"])

@@ -1,0 +1,486 @@
+#!/usr/bin/python
+# Copyright: Kubestead contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Accounts and groups of an LDAP directory."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ldap_account
+short_description: Accounts and groups of an LDAP directory, in one pass
+version_added: 0.1.0
+description:
+  - Makes, changes, locks and removes any number of accounts, and the groups they are members of, over one connection.
+  - All accounts are read with a few searches, and only what differs is written, several writes under way at a time.
+  - Values are compared by the directory's own rules, so another spelling of the same name, DN or SSH key is no change.
+  - Attributes and groups that a task does not name are left alone.
+  - The module never logs in as a person. Whether a password is to be set is decided from what the directory shows.
+options:
+  user_base:
+    description:
+      - The DN below which the accounts are. Accounts are found anywhere below it and made directly below it, as C(uid=NAME).
+      - It must exist.
+    type: str
+    required: true
+  group_base:
+    description:
+      - The DN below which the groups are. It must exist.
+    type: str
+    required: true
+  profile:
+    description:
+      - What accounts are.
+      - V(posix) is a person who can also log in to systems (C(inetOrgPerson) and C(posixAccount)).
+      - V(person) is a person only (C(inetOrgPerson)).
+    type: str
+    choices:
+      - posix
+      - person
+    default: posix
+  group_kind:
+    description:
+      - The kind of new groups that don't say theirs. Existing groups keep their kind.
+      - By default V(posixGroup) with O(profile=posix), and V(groupOfNames) with O(profile=person).
+    type: str
+    choices:
+      - posixGroup
+      - groupOfNames
+      - groupOfUniqueNames
+  accounts:
+    description:
+      - The accounts.
+      - An option that is left out leaves the attribute as it is; an empty string or list removes it.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      uid:
+        description:
+          - The login name, 1 to 64 of C(a-z), C(0-9), C(.), C(_), C(@) and C(-).
+        type: str
+        required: true
+      cn:
+        description:
+          - The full name. A new account without one gets O(accounts[].display_name) or O(accounts[].uid).
+        type: str
+      sn:
+        description:
+          - The family name. A new account without one gets the last word of its full name.
+        type: str
+      given_name:
+        description: The given name.
+        type: str
+      display_name:
+        description: The name to show.
+        type: str
+      mail:
+        description: The mail addresses, all there are to be.
+        type: list
+        elements: str
+      uid_number:
+        description:
+          - The number of the user, or V(auto), which keeps the number an account has and gives a new one the next free number.
+          - With O(profile=posix) the default is V(auto).
+        type: str
+      gid_number:
+        description:
+          - The number of the primary group. A new account without one gets O(default_gid_number).
+        type: int
+      home:
+        description:
+          - The home directory. A new account without one gets C(/home/NAME).
+        type: str
+      shell:
+        description:
+          - The login shell. A new account without one gets C(/bin/bash).
+        type: str
+      ssh_keys:
+        description:
+          - The SSH public keys, all there are to be. Comments are not compared.
+          - The server needs the schema C(openssh-lpk).
+        type: list
+        elements: str
+      groups:
+        description:
+          - Names of groups the account is to be a member of. Groups that don't exist are made.
+          - Membership in other groups is left alone; O(groups[].members.set) says all members of a group.
+        type: list
+        elements: str
+      password:
+        description:
+          - The password. The server hashes it.
+          - It must not be empty, nor equal to a public value of the account.
+          - With more than a few hundred accounts use O(accounts[].password_file) or O(accounts[].generate_password),
+            because Ansible hides inline passwords by searching everything for each of them.
+        type: str
+      password_hash:
+        description:
+          - A hash to store as it is, of the form C({SCHEME}value).
+          - A directory that checks the quality of passwords may refuse hashes.
+        type: str
+      password_file:
+        description:
+          - Path of a file, on the host the module runs on, whose only line is the password.
+          - It is read only when the password is to be set.
+        type: path
+      generate_password:
+        description:
+          - Whether to make a random password and write it to a file in O(password_directory) before the directory gets it.
+          - It is never part of the result.
+        type: bool
+        default: false
+      enabled:
+        description:
+          - Whether the person may log in. V(false) locks the account with the password policy's own means
+            (C(pwdAccountLockedTime)), V(true) ends such a lock. Left out, a lock stays as it is.
+          - A pause that the policy set after failed logins is not a lock in this sense.
+          - Refused when the password policy in effect has C(pwdLockout) V(FALSE), because the lock would keep nobody out.
+        type: bool
+      state:
+        description:
+          - Overrides O(state) for this account.
+          - V(absent) also removes the account from all groups below O(group_base).
+        type: str
+        choices:
+          - present
+          - absent
+  groups:
+    description:
+      - The groups that need more than being named in O(accounts[].groups).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      cn:
+        description: The name, 1 to 255 printable characters.
+        type: str
+        required: true
+      gid_number:
+        description:
+          - The number of a V(posixGroup). A new group without one gets the next free number of O(id_range).
+        type: int
+      kind:
+        description:
+          - The kind. An existing group of another kind is an error.
+          - V(groupOfNames) and V(groupOfUniqueNames) must always have a member; a change that would leave none is refused.
+        type: str
+        choices:
+          - posixGroup
+          - groupOfNames
+          - groupOfUniqueNames
+      members:
+        description:
+          - The members, each as the uid of an account or as a DN.
+        type: dict
+        suboptions:
+          set:
+            description:
+              - All members there are to be, besides those whose O(accounts[].groups) names the group.
+              - Mutually exclusive with O(groups[].members.add) and O(groups[].members.remove).
+            type: list
+            elements: str
+          add:
+            description: Members to add.
+            type: list
+            elements: str
+          remove:
+            description: Members to remove.
+            type: list
+            elements: str
+      state:
+        description: Overrides O(state) for this group.
+        type: str
+        choices:
+          - present
+          - absent
+  id_range:
+    description:
+      - The numbers that may be given to new accounts and groups.
+      - The next one stands in an entry C(cn=kubestead-ids) below O(user_base), which the module makes. Runs side by side get
+        different numbers, and a number is never given twice, not even after its owner is removed.
+    type: dict
+    default: {}
+    suboptions:
+      min:
+        description: The first number.
+        type: int
+        default: 10000
+      max:
+        description: The last number.
+        type: int
+        default: 59999
+  default_gid_number:
+    description:
+      - The primary group of new accounts that don't name one.
+    type: int
+    default: 100
+  update_password:
+    description:
+      - V(on_create) sets the password of new accounts, and of accounts that the directory shows to have none.
+      - V(always) sets the passwords of all accounts that name one, in every run.
+    type: str
+    choices:
+      - on_create
+      - always
+    default: on_create
+  password_directory:
+    description:
+      - The folder, on the host the module runs on, where generated passwords are written, as C(NAME.password) with mode 0600.
+      - It is made with mode 0700 when it is missing.
+      - Needed with O(accounts[].generate_password).
+    type: path
+  max_deletes:
+    description:
+      - How many accounts and groups the task may remove. If more would go, nothing is written at all.
+    type: int
+    default: 20
+extends_documentation_fragment:
+  - kubestead.platform.attributes
+  - kubestead.platform.attributes.actiongroup_ldap
+  - kubestead.platform.ldap_auth
+  - kubestead.platform.bulk
+  - kubestead.platform.bulk.state
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Numbers that the run would take are reported as V(auto).
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+    details:
+      - With O(update_password=always) passwords are set in every run, because they can't be compared.
+notes:
+  - An account that the directory refuses is left out of its groups; with O(on_error=continue) the others get into them.
+  - The entry this task binds as is never locked or removed.
+  - A search that the server cuts short (size or time limit) is an error, never taken as complete.
+author:
+  - Kubestead contributors (@kubestead)
+"""
+
+EXAMPLES = r"""
+- name: Two people and their group
+  kubestead.platform.ldap_account:
+    server_uri: ldaps://ldap.example.org
+    bind_dn: cn=manager,dc=example,dc=org
+    bind_pw_file: /etc/kubestead/ldap.password
+    user_base: ou=people,dc=example,dc=org
+    group_base: ou=groups,dc=example,dc=org
+    password_directory: /root/passwords
+    accounts:
+      - uid: anna
+        cn: Anna Meyer
+        mail: anna@example.org
+        ssh_keys: ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGv0h3c8n7J3Z0h1wqz6fXo0oCq3l6nD0m0m3Ww1tZ2k anna"]
+        groups: [developers]
+        generate_password: true
+      - uid: ben
+        cn: Ben Okafor
+        groups: [developers]
+        password_file: /root/ben.password
+
+- name: Lock one person, remove another, and say who is in a group
+  kubestead.platform.ldap_account:
+    server_uri: [ldaps://ldap1.example.org, ldaps://ldap2.example.org]
+    bind_dn: cn=manager,dc=example,dc=org
+    bind_pw_file: /etc/kubestead/ldap.password
+    user_base: ou=people,dc=example,dc=org
+    group_base: ou=groups,dc=example,dc=org
+    on_error: continue
+    accounts:
+      - uid: anna
+        enabled: false
+      - uid: ben
+        state: absent
+    groups:
+      - cn: auditors
+        kind: groupOfNames
+        members:
+          set: [anna]
+"""
+
+RETURN = r"""
+entries:
+  description: What became of each account and group, accounts first, in the order of the task.
+  returned: success and partial failure
+  type: list
+  elements: dict
+  contains:
+    kind:
+      description: V(account) or V(group).
+      type: str
+      returned: always
+      sample: account
+    name:
+      description: The uid of an account, or the cn of a group.
+      type: str
+      returned: always
+      sample: anna
+    action:
+      description: V(created), V(updated), V(unchanged), V(removed), V(failed) or V(skipped).
+      type: str
+      returned: always
+      sample: created
+    reason:
+      description: Why, in words.
+      type: str
+      returned: always
+      sample: no account yet
+    dn:
+      description: The entry's DN.
+      type: str
+      returned: when the entry exists or is to be made
+      sample: uid=anna,ou=people,dc=example,dc=org
+    uid_number:
+      description:
+        - The number of the user.
+        - V(auto) when it is still to be given (in check mode, or when the account could not be made).
+        - None with O(profile=person).
+      type: raw
+      returned: for accounts
+      sample: 10000
+    gid_number:
+      description: The number of a V(posixGroup), as RV(entries[].uid_number).
+      type: raw
+      returned: for groups
+      sample: 10001
+    enabled:
+      description: Whether the account is not locked.
+      type: bool
+      returned: for accounts
+      sample: true
+    changed:
+      description: The attributes that were changed, or would be.
+      type: list
+      elements: str
+      returned: for accounts
+      sample: [mail]
+    groups:
+      description: The groups the task names for the account.
+      type: list
+      elements: str
+      returned: for accounts
+      sample: [developers]
+    password_path:
+      description: The file with the generated password.
+      type: str
+      returned: for accounts whose generated password was set, or would be
+      sample: /root/passwords/anna.password
+    added:
+      description: Members that were added, or would be.
+      type: list
+      elements: str
+      returned: for groups
+      sample: [anna]
+    removed:
+      description: Members that were removed, or would be, as the group names them.
+      type: list
+      elements: str
+      returned: for groups
+      sample: [uid=ben,ou=people,dc=example,dc=org]
+    left_out:
+      description: Members that were not added because their accounts failed.
+      type: list
+      elements: str
+      returned: for groups
+      sample: []
+    error:
+      description:
+        - What went wrong, with C(code), C(msg) and C(hint).
+        - Refusals of the server also have C(ldap_code), C(ldap_result) and C(ldap_text).
+      type: dict
+      returned: when the entry failed
+      sample: {code: backend_failed, msg: "Could not add uid=anna,ou=people,dc=example,dc=org: invalidAttributeSyntax."}
+counts:
+  description: How many entries took each action.
+  returned: success and partial failure
+  type: dict
+  sample: {created: 2, updated: 0, unchanged: 23, removed: 0, failed: 0, skipped: 0}
+"""
+
+from typing import Any
+
+from ..module_utils._adapters.ldap_server import LdapServer
+from ..module_utils._adapters.random_text import new_password
+from ..module_utils._adapters.secret_file import SecretFiles
+from ..module_utils._ansible.argspec import BULK_SPEC, LDAP_AUTH_SPEC, STATE_SPEC, new_module
+from ..module_utils._ansible.deps import need
+from ..module_utils._ansible.shell import converge
+from ..module_utils._directory.parse import wanted_from
+from ..module_utils._flows.ldap_account import LdapAccountFlow
+
+_NAMES = {"type": "list", "elements": "str"}
+_STATE = {"type": "str", "choices": ["present", "absent"]}
+_KIND = {"type": "str", "choices": ["posixGroup", "groupOfNames", "groupOfUniqueNames"]}
+
+_ACCOUNT: dict[str, dict[str, Any]] = {
+    "uid": {"type": "str", "required": True},
+    "cn": {"type": "str"},
+    "sn": {"type": "str"},
+    "given_name": {"type": "str"},
+    "display_name": {"type": "str"},
+    "mail": _NAMES,
+    "uid_number": {"type": "str"},
+    "gid_number": {"type": "int"},
+    "home": {"type": "str"},
+    "shell": {"type": "str"},
+    "ssh_keys": {**_NAMES, "no_log": False},
+    "groups": _NAMES,
+    "password": {"type": "str", "no_log": True},
+    "password_hash": {"type": "str", "no_log": True},
+    "password_file": {"type": "path", "no_log": False},
+    "generate_password": {"type": "bool", "default": False, "no_log": False},
+    "enabled": {"type": "bool"},
+    "state": _STATE,
+}
+
+_GROUP: dict[str, dict[str, Any]] = {
+    "cn": {"type": "str", "required": True},
+    "gid_number": {"type": "int"},
+    "kind": _KIND,
+    "members": {"type": "dict", "options": {"set": _NAMES, "add": _NAMES, "remove": _NAMES}},
+    "state": _STATE,
+}
+
+SPEC: dict[str, dict[str, Any]] = {
+    "user_base": {"type": "str", "required": True},
+    "group_base": {"type": "str", "required": True},
+    "profile": {"type": "str", "choices": ["posix", "person"], "default": "posix"},
+    "group_kind": _KIND,
+    "accounts": {"type": "list", "elements": "dict", "default": [], "options": _ACCOUNT},
+    "groups": {"type": "list", "elements": "dict", "default": [], "options": _GROUP},
+    "id_range": {
+        "type": "dict",
+        "default": {},
+        "options": {"min": {"type": "int", "default": 10000}, "max": {"type": "int", "default": 59999}},
+    },
+    "default_gid_number": {"type": "int", "default": 100},
+    "update_password": {"type": "str", "choices": ["on_create", "always"], "default": "on_create", "no_log": False},
+    "password_directory": {"type": "path", "no_log": False},
+    "max_deletes": {"type": "int", "default": 20},
+}
+
+
+def wire(params: dict[str, Any]) -> LdapAccountFlow:
+    """The flow for a task's options."""
+    need("ldap3")
+    return LdapAccountFlow(
+        wanted_from(params),
+        LdapServer.from_params(params),
+        SecretFiles(),
+        new_password,
+        concurrency=params["concurrency"],
+        stop_on_error=params["on_error"] == "stop",
+    )
+
+
+def main() -> None:
+    """Run the module."""
+    converge(new_module(LDAP_AUTH_SPEC, STATE_SPEC, BULK_SPEC, spec=SPEC), wire)
+
+
+if __name__ == "__main__":
+    main()
