@@ -1,0 +1,116 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One list of people, said in the words of each module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .._core.errors import BadInput
+from .person import Access, Person, people_from
+
+KUBECONFIG_SUFFIX = ".kubeconfig"
+_CA_KEYS = (("ca_path", "certificate-authority"), ("ca_data", "certificate-authority-data"))
+
+
+def people_accounts(raw: object) -> list[dict[str, Any]]:
+    """``accounts`` of ldap_account. A disabled person keeps the account, locked."""
+    return [_account(person) for person in people_from(raw)]
+
+
+def _account(person: Person) -> dict[str, Any]:
+    if person.state == "absent":
+        return {"uid": person.name, "state": "absent"}
+    *given, surname = person.full_name.split() or [person.name]
+    account: dict[str, Any] = {
+        "uid": person.name,
+        "cn": person.full_name,
+        "sn": surname,
+        "display_name": person.full_name,
+        "groups": list(person.groups),
+        "enabled": person.state == "present",
+    }
+    optional = {
+        "given_name": " ".join(given),
+        "mail": list(person.mail),
+        "ssh_keys": list(person.ssh_keys),
+        "password_file": person.password_file,
+        "generate_password": person.generate_password,
+    }
+    account.update({key: value for key, value in optional.items() if value})
+    return account
+
+
+def people_certificates(raw: object) -> list[dict[str, Any]]:
+    """``users`` of k8s_user_cert. Nobody who is disabled gets a certificate; the files of those who left go."""
+    return [
+        {"name": person.name, "state": "absent"}
+        if person.state == "absent"
+        else {"name": person.name, "groups": list(person.groups)}
+        for person in people_from(raw)
+        if person.state != "disabled"
+    ]
+
+
+def people_kubeconfigs(raw: object, cluster: Mapping[str, Any], certificates: str, directory: str) -> list[dict[str, Any]]:
+    """``files`` of kubeconfig_render: one file per person, ``<name>.kubeconfig``, with one context.
+
+    ``cluster`` holds name, server and, if the server's CA is not a public one, ca_path or ca_data (base64);
+    ``certificates`` is where k8s_user_cert keeps ``<name>.crt`` and ``<name>.key``.
+    """
+    for key in ("name", "server"):
+        if not isinstance(cluster.get(key), str) or not cluster[key]:
+            raise BadInput(f"The cluster for the kubeconfigs has no {key}.", hint="Give its name and its server's URL.")
+    return [_kubeconfig(person, cluster, certificates, directory) for person in people_from(raw)]
+
+
+def _kubeconfig(person: Person, cluster: Mapping[str, Any], certificates: str, directory: str) -> dict[str, Any]:
+    path = f"{directory}/{person.name}{KUBECONFIG_SUFFIX}"
+    if person.state != "present":
+        return {"path": path, "state": "absent"}
+    context = {"cluster": cluster["name"], "user": person.name}
+    if person.namespaces:
+        context["namespace"] = person.namespaces[0]
+    ca = {key: cluster[option] for option, key in _CA_KEYS if cluster.get(option)}
+    pair = f"{certificates}/{person.name}"
+    return {
+        "path": path,
+        "clusters": [{"name": cluster["name"], "cluster": {"server": cluster["server"], **ca}}],
+        "users": [{"name": person.name, "user": {"client-certificate": f"{pair}.crt", "client-key": f"{pair}.key"}}],
+        "contexts": [{"name": cluster["name"], "context": context}],
+        "current_context": cluster["name"],
+    }
+
+
+def certificate_files(raw: object, certificates: str) -> list[str]:
+    """The files that a run makes for people and that a check run only announces."""
+    names = [person.name for person in people_from(raw) if person.state == "present"]
+    return [f"{certificates}/{name}.{kind}" for name in names for kind in ("crt", "key")]
+
+
+def people_grants(raw: object) -> list[dict[str, Any]]:
+    """``grants`` of rbac_grant: one per person and right. Whoever is not present has none."""
+    return [_grant(person, access) for person in people_from(raw) for access in person.access]
+
+
+def _grant(person: Person, access: Access) -> dict[str, Any]:
+    grant: dict[str, Any] = {
+        "subjects": {"users": [person.name]},
+        "cluster_role": access.role,
+        "scope": access.scope,
+        "state": "present" if person.state == "present" else "absent",
+    }
+    if access.namespaces:
+        grant["namespaces"] = list(access.namespaces)
+    return grant
+
+
+def people_except(raw: object, names: Iterable[str]) -> list[Any]:
+    """The list without the people of these names, as it was written otherwise.
+
+    Whoever is disabled or absent stays on it: that one thing could not be taken from them is no reason to leave the rest.
+    """
+    left_out = set(names)
+    people = zip(people_from(raw), raw if isinstance(raw, list) else [])
+    return [entry for person, entry in people if person.name not in left_out or person.state != "present"]

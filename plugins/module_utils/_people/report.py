@@ -1,0 +1,137 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What became of each person, out of the results of all modules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from .lists import KUBECONFIG_SUFFIX
+from .person import Person, people_from
+
+BEATS = ("account", "certificate", "kubeconfig", "grant", "login")
+_COLUMNS = ("name", "result", "account", "certificate", "kubeconfig", "grants", "login", "why")
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """One entry of a module's result, as far as it concerns a person."""
+
+    beat: str
+    action: str
+    why: str
+    facts: Mapping[str, Any]
+
+
+def failed_people(results: Mapping[str, Any]) -> list[str]:
+    """Names of the people for whom anything failed. ``results``: module results by beat (see ``BEATS``)."""
+    pieces = _by_person(results)
+    return sorted(name for name, found in pieces.items() if any(piece.action == "failed" for piece in found))
+
+
+def people_report(raw: object, results: Mapping[str, Any]) -> dict[str, Any]:
+    """``rows`` (one per person), ``problems`` (failures that are nobody's), ``failed``, ``ok`` and ``table`` (text lines)."""
+    pieces = _by_person(results)
+    rows = [_row(person, pieces.get(person.name, [])) for person in people_from(raw)]
+    known = {str(row["name"]) for row in rows}
+    problems = _problems(results, known)
+    failed = [str(row["name"]) for row in rows if row["result"] == "failed"]
+    return {
+        "rows": rows,
+        "problems": problems,
+        "failed": failed,
+        "ok": not failed and not problems,
+        "table": _table(rows) + problems,
+    }
+
+
+def _by_person(results: Mapping[str, Any]) -> dict[str, list[_Piece]]:
+    found: dict[str, list[_Piece]] = {}
+    for beat in BEATS:
+        for entry in (results.get(beat) or {}).get("entries") or []:
+            name = _person_of(beat, entry)
+            if name is not None:
+                found.setdefault(name, []).append(_piece(beat, name, entry))
+    return found
+
+
+def _person_of(beat: str, entry: Mapping[str, Any]) -> Optional[str]:
+    """Whom an entry is about: accounts and certificates are named like people, the others after them."""
+    name, kind = str(entry["name"]), entry["kind"]
+    if kind in ("account", "certificate"):
+        return name
+    if kind == "kubeconfig":
+        return name.rpartition("/")[2][: -len(KUBECONFIG_SUFFIX)]
+    return name.partition(":")[0] if beat == "grant" and kind == "grant" else None
+
+
+def _piece(beat: str, name: str, entry: Mapping[str, Any]) -> _Piece:
+    action, why = str(entry["action"]), ""
+    if action == "failed":
+        error = entry.get("error") or {}
+        why = " ".join(str(error[key]) for key in ("msg", "hint") if error.get(key)) or str(entry.get("reason", ""))
+    elif action == "skipped":
+        action, why = "failed", str(entry.get("reason", ""))
+    elif beat == "login":
+        action, why = _judge_login(name, action, entry.get("login") or {})
+    return _Piece(beat, action, why, entry)
+
+
+def _judge_login(name: str, action: str, login: Mapping[str, Any]) -> tuple[str, str]:
+    if not login:
+        return (action, "") if action == "unchanged" else ("failed", "The file is not as it was written.")
+    if login.get("user") != name:
+        return "failed", f"The cluster takes the kubeconfig for {login.get('user')!r}."
+    return "ok", ""
+
+
+def _row(person: Person, pieces: Sequence[_Piece]) -> dict[str, Any]:
+    by_beat = {beat: [piece for piece in pieces if piece.beat == beat] for beat in BEATS}
+    failures = [piece for piece in pieces if piece.action == "failed"]
+    certificate = by_beat["certificate"][0].facts if by_beat["certificate"] else {}
+    login = by_beat["login"][0].facts.get("login") if by_beat["login"] else None
+    missing = [group for group in person.groups if login and group not in login.get("groups", [])]
+    why = failures[0].why if failures else ""
+    if missing and not failures:
+        why = f"The cluster does not see the group {', '.join(missing)}."
+    return {
+        "name": person.name,
+        "result": "failed" if why or failures else person.state,
+        "account": _actions(by_beat["account"]),
+        "certificate": _actions(by_beat["certificate"]),
+        "not_after": certificate.get("not_after"),
+        "kubeconfig": _actions(by_beat["kubeconfig"]),
+        "path": str(by_beat["kubeconfig"][0].facts["name"]) if by_beat["kubeconfig"] else None,
+        "grants": _actions(by_beat["grant"]),
+        "login": _actions(by_beat["login"]) if login else "-",
+        "groups": list((login or {}).get("groups", [])),
+        "why": why,
+    }
+
+
+def _actions(pieces: Sequence[_Piece]) -> str:
+    """``created``, ``unchanged`` …; with several different ones each with its number."""
+    actions = [piece.action for piece in pieces]
+    kinds = list(dict.fromkeys(actions))
+    if len(kinds) <= 1:
+        return kinds[0] if kinds else "-"
+    return ", ".join(f"{actions.count(kind)} {kind}" for kind in kinds)
+
+
+def _problems(results: Mapping[str, Any], people: set[str]) -> list[str]:
+    """Failures of what belongs to no single person: groups, namespaces, and names that are not in the list."""
+    problems = []
+    for beat in BEATS:
+        for entry in (results.get(beat) or {}).get("entries") or []:
+            if entry["action"] == "failed" and _person_of(beat, entry) not in people:
+                piece = _piece(beat, "", entry)
+                problems.append(f"{entry['kind']} {entry['name']}: {piece.why}")
+    return problems
+
+
+def _table(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    texts = [list(_COLUMNS)] + [[str(row[column] or "") for column in _COLUMNS] for row in rows]
+    widths = [max(len(line[index]) for line in texts) for index in range(len(_COLUMNS) - 1)]
+    return ["  ".join([*(text.ljust(width) for text, width in zip(line, widths)), line[-1]]).rstrip() for line in texts]
