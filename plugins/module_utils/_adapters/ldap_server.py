@@ -10,25 +10,19 @@ from typing import Any, Optional, Union
 
 from .._core.errors import BackendFailed, CollError
 from .._directory.answers import cut_short, no_base, refusal
-from .._directory.model import Add, Change, Delete, Entry, Modify, Op, SetPassword
+from .._directory.model import Add, Delete, Entry, Modify, Op, SetPassword
+from .._directory.wire import message
 from .ldap_connect import Login, connect
 
 try:
     import ldap3
     from ldap3.core.exceptions import LDAPException
-    from ldap3.operation.add import add_operation
-    from ldap3.operation.delete import delete_operation
-    from ldap3.operation.extended import extended_operation
-    from ldap3.operation.modify import modify_operation
-    from ldap3.protocol.rfc3062 import PasswdModifyRequestValue
-    from ldap3.protocol.rfc4511 import LDAPMessage, MessageID, ProtocolOp
-    from ldap3.utils.asn1 import decode_message_fast, encode
+    from ldap3.utils.asn1 import decode_message_fast
 except ImportError:  # _ansible.deps says so in one sentence before anything here is called
     pass
 
 _PAGE = 500
 _PAGED_RESULTS = "1.2.840.113556.1.4.319"
-_MODIFY_PASSWORD = "1.3.6.1.4.1.4203.1.11.1"  # noqa: S105 - an object identifier
 _CUT_SHORT = (3, 4, 11)  # time limit, size limit, administrative limit
 _NO_SUCH_OBJECT = 32
 
@@ -144,32 +138,8 @@ def _entry(found: Mapping[str, Any]) -> Entry:
 
 def _send(connection: Any, op: Op) -> int:
     number = int(connection.server.next_message_id())
-    message = LDAPMessage()
-    message["messageID"] = MessageID(number)
-    name, request = _request(op)
-    message["protocolOp"] = ProtocolOp().setComponentByName(name, request)
-    connection.socket.sendall(encode(message))
+    connection.socket.sendall(message(number, op))
     return number
-
-
-def _request(op: Op) -> tuple[str, Any]:
-    if isinstance(op, Add):
-        return "addRequest", add_operation(op.dn, {name: list(values) for name, values in op.attributes.items()}, True)
-    if isinstance(op, Modify):
-        return "modifyRequest", modify_operation(op.dn, _changes(op.changes), True)
-    if isinstance(op, Delete):
-        return "delRequest", delete_operation(op.dn)
-    value = PasswdModifyRequestValue()
-    value["userIdentity"] = op.dn
-    value["newPasswd"] = op.password.encode("utf-8")
-    return "extendedReq", extended_operation(_MODIFY_PASSWORD, value)
-
-
-def _changes(changes: Sequence[Change]) -> dict[str, list[tuple[str, list[str]]]]:
-    grouped: dict[str, list[tuple[str, list[str]]]] = {}
-    for change in changes:
-        grouped.setdefault(change.attribute, []).append((f"MODIFY_{change.how.upper()}", list(change.values)))
-    return grouped
 
 
 def _answers(connection: Any) -> list[tuple[int, Mapping[str, Any]]]:
@@ -178,8 +148,8 @@ def _answers(connection: Any) -> list[tuple[int, Mapping[str, Any]]]:
     if not messages:
         raise ConnectionError("the server closed it")
     answers = []
-    for message in messages:
-        decoded = decode_message_fast(message)
+    for received in messages:
+        decoded = decode_message_fast(received)  # type: ignore[no-untyped-call]
         answer: Mapping[str, Union[int, str]] = connection.strategy.decode_response_fast(decoded)
         if decoded["messageID"] == 0:
             raise ConnectionError(f"the server ended it: {answer.get('message') or answer.get('description')}")
