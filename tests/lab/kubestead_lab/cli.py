@@ -76,11 +76,10 @@ def _dispatch(lab: Lab, options: argparse.Namespace) -> int:
         print(parts.table(rows))
         return 0 if all(row[2] == "up" for row in rows) else 3
     if environment.is_external(os.environ):
-        say(
-            "KUBESTEAD_LAB_EXTERNAL is set: your own cluster, directory and machines are used, and the lab starts and ends nothing."
-        )
+        say("KUBESTEAD_LAB_EXTERNAL is set: your own cluster, directory and machines are used; nothing is started or ended.")
         return 0
     need_root()
+    netns.leave(lab, [str(lab.source / "lab"), *sys.argv[1:]])
     with exclusively(lab.state / "lock"):
         _change(lab, options)
     return 0

@@ -18,7 +18,10 @@ from kubestead_lab.procs import Daemon
 from kubestead_lab.progress import step
 from kubestead_lab.settings import API_PORT, BRIDGE_ADDRESS, NODES, Lab, Node
 
-SERVER_NAMES = f"DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,IP:127.0.0.1,IP:{BRIDGE_ADDRESS},IP:10.96.0.1"
+SERVER_NAMES = ",".join(
+    [f"DNS:{name}" for name in ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")]
+    + [f"IP:{address}" for address in ("127.0.0.1", BRIDGE_ADDRESS, "10.96.0.1")]
+)
 _READY_SECONDS = 60.0
 
 
@@ -83,7 +86,7 @@ def apiserver_arguments(folder: Path) -> list[str]:
 
 
 def controller_arguments(folder: Path) -> list[str]:
-    """The signer's own limit is the client's rate, so it is raised. No kubelet runs here, so nobody judges the nodes' health."""
+    """The client's rate is the signer's limit, so it is raised. No kubelet runs, so nobody judges the nodes' health."""
     config = str(folder / "controllers.conf")
     return [
         "--kubeconfig",

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kubestead_lab import directory, golang
-from kubestead_lab.commands import write
+from kubestead_lab.cache import remove_tree
+from kubestead_lab.commands import succeeds, write
 from kubestead_lab.settings import LDAP_BASE, NODES, Lab
 
 # With KUBESTEAD_LAB_EXTERNAL=1 these are the user's own and reach the command as they are.
@@ -25,6 +26,7 @@ REPLACEABLE = (
     "KUBESTEAD_LDAP_GROUP_BASE",
     "KUBESTEAD_LAB_INVENTORY",
     "LDAPTLS_CACERT",
+    "ANSIBLE_SSH_CONTROL_PATH_DIR",
 )
 
 
@@ -91,6 +93,13 @@ def write_files(lab: Lab) -> None:
         write(lab.wrappers / name, f"#!/bin/sh\nexec /usr/bin/{name} -F '{ssh_config_path(lab)}' \"$@\"\n", 0o755)
 
 
+def end_shared_connections(lab: Lab) -> None:
+    """End the ssh masters that Ansible left for later use: after a reset they would lead to a machine that is gone."""
+    for socket in lab.ssh_sockets.glob("*"):
+        succeeds(["ssh", "-o", f"ControlPath={socket}", "-O", "exit", "node"])
+    remove_tree(lab.ssh_sockets.parent)
+
+
 def variables(lab: Lab) -> dict[str, str]:
     """What a command learns about the lab."""
     ca = str(directory.folder_of(lab) / "ca.crt")
@@ -109,6 +118,7 @@ def variables(lab: Lab) -> dict[str, str]:
         "KUBESTEAD_LDAP_BIND_DN": directory.MANAGER,
         "KUBESTEAD_LDAP_BIND_PW_FILE": str(directory.password_file(lab, "manager")),
         "LDAPTLS_CACERT": ca,
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(lab.ssh_sockets),
     }
 
 

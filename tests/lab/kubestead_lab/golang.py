@@ -1,6 +1,6 @@
 # Copyright: Kubestead contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is built from Go modules: the control plane's programs, and Rook's manifests. Recipes (go.mod, go.sum) are in recipes/."""
+"""What comes from Go modules: the control plane's programs (recipes/ holds their go.mod and go.sum) and Rook's manifests."""
 
 from __future__ import annotations
 

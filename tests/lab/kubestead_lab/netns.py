@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from kubestead_lab.commands import output, succeeds, write
@@ -76,6 +77,27 @@ def ensure_taps(lab: Lab) -> None:
         if not succeeds(["ip", "-n", lab.name, "link", "show", tap]):
             output(inside(lab, "ip", "tuntap", "add", "dev", tap, "mode", "tap"), what=f"make {tap}")
         output(["ip", "-n", lab.name, "link", "set", tap, "master", BRIDGE, "up"], what=f"put {tap} on the bridge")
+
+
+def leave(lab: Lab, argv: list[str]) -> None:
+    """Inside `lab exec` become the same command outside again: from within, nothing could be downloaded."""
+    if exists(lab) and os.stat("/proc/self/ns/net").st_ino == _inode(lab):
+        outside = _ancestor_outside(lab)
+        if outside:
+            os.execvp("nsenter", ["nsenter", f"--net=/proc/{outside}/ns/net", "--", *argv])
+
+
+def _ancestor_outside(lab: Lab) -> int:
+    """The nearest process above us that is not in the namespace; 0 if there is none whose namespace we may enter."""
+    pid = os.getppid()
+    while pid > 1:
+        try:
+            if os.stat(f"/proc/{pid}/ns/net").st_ino != _inode(lab):
+                return pid
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+        except OSError:
+            return 0
+    return 0
 
 
 def strangers(lab: Lab) -> list[int]:

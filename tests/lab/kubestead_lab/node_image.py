@@ -76,7 +76,8 @@ WantedBy=multi-user.target
 UDEV_RULE = """\
 SUBSYSTEM!="block", GOTO="lab_end"
 KERNEL!="ubd*", GOTO="lab_end"
-ENV{DEVTYPE}=="disk", ATTR{serial}=="?*", ATTR{serial}!="(null)", ENV{ID_SERIAL}="$attr{serial}", ENV{ID_SERIAL_SHORT}="$attr{serial}"
+ENV{DEVTYPE}=="disk", ATTR{serial}=="?*", ATTR{serial}!="(null)", ENV{ID_SERIAL}="$attr{serial}"
+ENV{DEVTYPE}=="disk", ENV{ID_SERIAL}=="?*", ENV{ID_SERIAL_SHORT}="$env{ID_SERIAL}"
 ENV{DEVTYPE}=="disk", ENV{ID_SERIAL}=="?*", SYMLINK+="disk/by-id/ubd-$env{ID_SERIAL}"
 ENV{DEVTYPE}=="partition", IMPORT{parent}="ID_SERIAL*"
 ENV{DEVTYPE}=="partition", ENV{ID_SERIAL}=="?*", SYMLINK+="disk/by-id/ubd-$env{ID_SERIAL}-part%n"

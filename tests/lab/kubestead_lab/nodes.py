@@ -193,12 +193,14 @@ def halt(lab: Lab, node: Node) -> None:
 
 
 def stop(lab: Lab) -> None:
+    environment.end_shared_connections(lab)
     with ThreadPoolExecutor(len(NODES)) as pool:
         list(pool.map(lambda node: halt(lab, node), NODES))
 
 
 def kill(lab: Lab) -> None:
     """Cut the power: for a reset, where nothing on the disks is kept."""
+    environment.end_shared_connections(lab)
     for machine in daemons(lab):
         machine.stop(grace=0.0)
 

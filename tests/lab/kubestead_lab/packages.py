@@ -50,7 +50,7 @@ def installed_version(package: str) -> str:
 
 @contextmanager
 def _services_stay_down() -> Iterator[None]:
-    # Debian's own switch: with it maintainer scripts start nothing. A switch that is already there belongs to the machine's owner.
+    # Debian's own switch: with it maintainer scripts start nothing. One that is there already belongs to the machine's owner.
     if _POLICY.exists():
         yield
         return

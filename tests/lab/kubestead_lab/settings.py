@@ -82,6 +82,11 @@ class Lab:
         return self.state / "nodes"
 
     @property
+    def ssh_sockets(self) -> Path:
+        """Ansible's shared ssh connections; a short path, because a socket's name has room for 107 bytes only."""
+        return Path("/run") / self.name / "ssh"
+
+    @property
     def wrappers(self) -> Path:
         return self.state / "bin"
 
