@@ -32,10 +32,12 @@ class Run:
 
     @property
     def done(self) -> tuple[Step, ...]:
-        """The steps that were carried out; in check mode those that would be."""
-        if self.executed:
-            return tuple(outcome.step for outcome in self.outcomes if outcome.error is None)
-        return self.plan.steps
+        """The steps that were carried out, in the order of the plan; in check mode those that would be."""
+        if not self.executed:
+            return self.plan.steps
+        order = {id(step): number for number, step in enumerate(self.plan.steps)}
+        done = (outcome.step for outcome in self.outcomes if outcome.error is None)
+        return tuple(sorted(done, key=lambda step: order.get(id(step), len(order))))
 
 
 class Flow(Protocol):

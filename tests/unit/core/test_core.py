@@ -65,6 +65,12 @@ def test_check_mode_shows_the_planned_actions() -> None:
     assert [v.action for v in run.settle(planned)] == ["created"] and len(planned.done) == 2
 
 
+def test_what_was_done_is_told_in_the_order_of_the_plan() -> None:
+    planned = plan("a", "b")
+    finished = tuple(run.Outcome(one) for one in reversed(planned.steps))
+    assert run.Run(planned, finished, executed=True).done == planned.steps
+
+
 def test_diff_leaves_out_steps_that_show_nothing() -> None:
     shown = render_diff((step("a"), Step("clean", "x", "thing/a")))
     assert [d["after_header"] for d in shown] == ["thing a (create)"]
