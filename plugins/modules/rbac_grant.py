@@ -241,7 +241,6 @@ from ..module_utils._ansible.argspec import BULK_SPEC, KUBE_AUTH_SPEC, STATE_SPE
 from ..module_utils._ansible.deps import need
 from ..module_utils._ansible.shell import converge
 from ..module_utils._flows.rbac_grant import RbacGrantFlow
-from ..module_utils._rbac.grants import wanted_from_params
 
 _NAMES = {"type": "list", "elements": "str"}
 
@@ -274,13 +273,7 @@ SPEC: dict[str, dict[str, Any]] = {
 def wire(params: dict[str, Any]) -> RbacGrantFlow:
     """The flow for a task's options."""
     need("urllib3", "yaml")
-    wanted = wanted_from_params(params)
-    return RbacGrantFlow(
-        KubeApiClient.from_params(params),
-        wanted,
-        concurrency=params["concurrency"],
-        stop_on_error=params["on_error"] == "stop",
-    )
+    return RbacGrantFlow.from_params(params, KubeApiClient.from_params)
 
 
 def main() -> None:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from .._core import pool
 from .._core.errors import BackendFailed, CollError
@@ -14,7 +14,7 @@ from .._core.ports import KubeApi
 from .._core.run import Outcome, Run, each_step
 from .._rbac import objects
 from .._rbac.decide import Seen, Write, decide
-from .._rbac.grants import Wanted
+from .._rbac.grants import Wanted, wanted_from_params
 
 Objects = tuple[Mapping[str, Any], ...]
 
@@ -28,6 +28,17 @@ class RbacGrantFlow:
         self._wanted = wanted
         self._concurrency = concurrency
         self._writes: Mapping[str, Write] = {}
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any], connect: Callable[[Mapping[str, Any]], KubeApi]) -> RbacGrantFlow:
+        """The flow for a task's options; the list is judged before the server is looked for."""
+        wanted = wanted_from_params(params)
+        return cls(
+            connect(params),
+            wanted,
+            concurrency=params["concurrency"],
+            stop_on_error=params["on_error"] == "stop",
+        )
 
     def observe(self) -> Seen:
         """One LIST per kind that matters, side by side; a second one of bindings only where some are to be made."""
