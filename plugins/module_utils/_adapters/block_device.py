@@ -1,0 +1,157 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Block devices themselves: sysfs, reads of raw bytes, and zeros written under exclusive hold."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+
+from .._core.errors import BackendFailed, Conflict
+from .._disks import parsers
+from .._disks.findings import LABEL_SIZE, Region, Sample
+from .._disks.identity import SysBlock
+from .._disks.survey import Probe, Tables
+
+_ATTRIBUTES = (
+    "serial",
+    "wwid",
+    "nguid",
+    "eui",
+    "device/serial",
+    "device/wwid",
+    "device/model",
+    "device/name",
+    "device/vpd_pg80",
+)
+_SECTOR = 512
+_CHUNK = 1 << 20
+
+
+class BlockDevices:
+    """Implements the ``Blocks`` port on the running kernel; the roots can be moved for tests."""
+
+    def __init__(self, sys_block: str = "/sys/block", proc: str = "/proc") -> None:
+        self._sys_block = sys_block
+        self._proc = proc
+
+    def tables(self) -> Tables:
+        """The node's name, mounts and swap areas."""
+        mountinfo = _text(f"{self._proc}/self/mountinfo")
+        return Tables(os.uname().nodename, parsers.mounts(mountinfo), parsers.swaps(_text(f"{self._proc}/swaps")))
+
+    def inventory(self, knames: Sequence[str]) -> Mapping[str, SysBlock]:
+        """Attributes, holders (of the partitions too) and partitions of disks."""
+        return {kname: self._block(kname) for kname in knames}
+
+    def resolve(self, paths: Sequence[str]) -> Mapping[str, str]:
+        """Kernel names by following links."""
+        return {path: _kernel_name(path) for path in paths}
+
+    def probe(self, path: str, regions: Sequence[Region]) -> Probe:
+        """Reads regions; a device that is held by somebody is read all the same."""
+        busy = False
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC)
+        except OSError as exc:
+            if exc.errno != errno.EBUSY:
+                raise BackendFailed(f"Could not open {path}: {exc.strerror}.") from exc
+            busy = True
+            with _attempting(f"open {path}"):
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            with _attempting(f"read {path}"):
+                return Probe(busy, tuple(_sample(descriptor, region) for region in regions))
+        finally:
+            os.close(descriptor)
+
+    def zero(self, path: str, regions: Sequence[Region]) -> None:
+        """Writes zeros and waits until they are on the disk."""
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC)
+        except OSError as exc:
+            if exc.errno == errno.EBUSY:
+                raise Conflict(f"{path} is in use; nothing was written to it.") from exc
+            raise BackendFailed(f"Could not open {path} for writing: {exc.strerror}.") from exc
+        try:
+            with _attempting(f"erase {path}"):
+                for region in regions:
+                    _write_zeros(descriptor, region)
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _block(self, kname: str) -> SysBlock:
+        root = f"{self._sys_block}/{kname}"
+        attributes = {name: _text(f"{root}/{name}") for name in _ATTRIBUTES}
+        partitions = {
+            name: (_number(f"{root}/{name}/start") * _SECTOR, _number(f"{root}/{name}/size") * _SECTOR)
+            for name in _names(root)
+            if os.path.exists(f"{root}/{name}/partition")
+        }
+        holders = [*_names(f"{root}/holders"), *(held for part in partitions for held in _names(f"{root}/{part}/holders"))]
+        return SysBlock({name: text for name, text in attributes.items() if text}, tuple(holders), partitions)
+
+
+def _sample(descriptor: int, region: Region) -> Sample:
+    first, digest, head, position = -1, hashlib.sha256(), b"", region.offset
+    end = region.offset + region.size
+    while position < end:
+        data = os.pread(descriptor, min(_CHUNK, end - position), position)
+        if not data:
+            break
+        head = head or data[:LABEL_SIZE]
+        digest.update(data)
+        if first < 0:
+            rest = data.lstrip(b"\0")
+            first = position + len(data) - len(rest) if rest else -1
+        position += len(data)
+    return Sample(region, head, first, digest.hexdigest())
+
+
+def _write_zeros(descriptor: int, region: Region) -> None:
+    position, end = region.offset, region.offset + region.size
+    while position < end:
+        position += os.pwrite(descriptor, bytes(min(_CHUNK, end - position)), position)
+
+
+def _kernel_name(path: str) -> str:
+    try:
+        if not stat.S_ISBLK(os.stat(path).st_mode):
+            return ""
+    except OSError:
+        return ""
+    return os.path.realpath(path)[len("/dev/") :].replace("/", "!")
+
+
+def _text(path: str) -> str:
+    """A small file as text (binary pages byte by byte); empty when it is missing or not readable."""
+    try:
+        with open(path, "rb") as stream:
+            return stream.read().decode("latin-1").strip()
+    except OSError:
+        return ""
+
+
+def _number(path: str) -> int:
+    text = _text(path)
+    return int(text) if text.isdigit() else 0
+
+
+def _names(path: str) -> list[str]:
+    try:
+        return sorted(os.listdir(path))
+    except OSError:
+        return []
+
+
+@contextlib.contextmanager
+def _attempting(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise BackendFailed(f"Could not {what}: {exc.strerror}.") from exc

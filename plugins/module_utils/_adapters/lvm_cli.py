@@ -1,0 +1,89 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The storage commands of a node: lsblk, wipefs and LVM, in the C locale and never without a time limit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from typing import Callable
+
+from .._core.errors import BackendFailed
+
+# Runs a command with a time limit in seconds: exit status, standard output, standard error.
+RunCommand = Callable[[Sequence[str], float], "tuple[int, str, str]"]
+
+READ_TIMEOUT = 60.0
+WRITE_TIMEOUT = 180.0
+TIMED_OUT = 124
+NOT_FOUND = 127
+_LVM_JSON = ("--reportformat", "json", "--units", "b", "--nosuffix", "--options")
+_REPORTS = {
+    "lsblk": ("lsblk", "--json", "--bytes", "--output", "NAME,KNAME,TYPE,SIZE,RO,RM,ROTA,MOUNTPOINT,MAJ:MIN"),
+    "pvs": ("pvs", "--segments", *_LVM_JSON, "pv_name,pv_uuid,vg_name,vg_uuid,pv_pe_count,pvseg_start,pvseg_size,lv_name"),
+    "vgs": ("vgs", *_LVM_JSON, "vg_name,vg_uuid,vg_tags,vg_extent_size,vg_extent_count,vg_missing_pv_count"),
+    "lvs": ("lvs", *_LVM_JSON, "vg_name,vg_uuid,lv_name,lv_size,lv_tags,lv_attr"),
+}
+_WIPEFS = ("wipefs", "--no-act", "--json", "--output", "DEVICE,OFFSET,TYPE,UUID,LABEL,USAGE")
+
+
+class LvmCli:
+    """Implements the ``Commands`` port by a callable that runs commands."""
+
+    def __init__(self, run: RunCommand) -> None:
+        self._run = run
+
+    def report(self, name: str) -> str:
+        """A JSON report."""
+        return self._checked(_REPORTS[name], READ_TIMEOUT)
+
+    def signatures(self, paths: Sequence[str]) -> str:
+        """wipefs' JSON report."""
+        return self._checked((*_WIPEFS, *paths), READ_TIMEOUT)
+
+    def write(self, argv: Sequence[str]) -> None:
+        """A command that changes something."""
+        self._checked(argv, WRITE_TIMEOUT)
+
+    def _checked(self, argv: Sequence[str], timeout: float) -> str:
+        status, out, err = self._run(argv, timeout)
+        if status == 0:
+            return out
+        shown = " ".join(argv)
+        if status == TIMED_OUT:
+            raise BackendFailed(
+                f"`{shown}` did not end within {timeout:.0f} seconds and was stopped.",
+                hint="Is udev running on the node? Without it, device-mapper waits for ever.",
+            )
+        if status == NOT_FOUND:
+            raise BackendFailed(f"The node has no {argv[0]} command.", hint="Install lvm2 and util-linux.")
+        said = " ".join(err.split()) or " ".join(out.split()) or "no message"
+        raise BackendFailed(f"`{shown}` failed with status {status}: {said[:500]}", status=status)
+
+
+def run_command(argv: Sequence[str], timeout: float) -> tuple[int, str, str]:
+    """Runs a command without a shell or input; its whole process group is ended when the time is over."""
+    path = os.pathsep.join(("/usr/sbin", "/usr/bin", "/sbin", "/bin"))
+    environment = {"PATH": path, "LC_ALL": "C", "LANGUAGE": "C", "HOME": "/", "LVM_SUPPRESS_FD_WARNINGS": "1"}
+    try:
+        process = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,
+            encoding="utf-8",
+            errors="replace",
+        )
+    except OSError as exc:
+        return NOT_FOUND, "", str(exc)
+    try:
+        out, err = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        return TIMED_OUT, "", ""
+    return process.returncode, out, err

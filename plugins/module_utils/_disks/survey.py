@@ -1,0 +1,110 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Putting the pieces of one look at a node together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Optional
+
+from . import commands, tags
+from .findings import Sample, from_samples, merge
+from .identity import SysBlock, identity_of
+from .model import Device, Finding, LogicalVolume, Node, Partition, device_path, kernel_name
+from .parsers import BlockRow
+
+SWAP = "[SWAP]"
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What the kernel says in words: the node's name and the mount and swap tables."""
+
+    hostname: str
+    mounts: Mapping[str, tuple[str, ...]]
+    swaps: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What reading a device gave; ``busy``: somebody holds it exclusively."""
+
+    busy: bool
+    samples: tuple[Sample, ...]
+
+
+def disk_names(rows: Mapping[str, BlockRow]) -> tuple[str, ...]:
+    """The kernel names of whole disks with a medium."""
+    return tuple(row.kname for row in rows.values() if row.kind == "disk" and row.size)
+
+
+def devices(rows: Mapping[str, BlockRow], blocks: Mapping[str, SysBlock], tables: Tables) -> dict[str, Device]:
+    """The whole disks of a node."""
+    return {kname: _device(rows[kname], rows, blocks.get(kname, SysBlock()), tables) for kname in disk_names(rows)}
+
+
+def _device(row: BlockRow, rows: Mapping[str, BlockRow], block: SysBlock, tables: Tables) -> Device:
+    below = [rows[name] for name in row.below if name in rows]
+    mounts = [where for part in (row, *below) for where in _mounts_of(part, tables)]
+    holders = [name for name in (*block.holders, *row.below) if name not in block.partitions and not _is_part(rows.get(name))]
+    return Device(
+        kname=row.kname,
+        identity=identity_of(block, row.size),
+        read_only=row.read_only,
+        removable=row.removable,
+        rotational=row.rotational,
+        partitions=tuple(Partition(name, start, size) for name, (start, size) in sorted(block.partitions.items())),
+        holders=tuple(sorted(set(holders))),
+        mounts=tuple(dict.fromkeys(mounts)),
+    )
+
+
+def _is_part(row: Optional[BlockRow]) -> bool:
+    return row is not None and row.kind == "part"
+
+
+def _mounts_of(row: BlockRow, tables: Tables) -> list[str]:
+    path = device_path(row.kname)
+    found = [row.mountpoint] if row.mountpoint else []
+    found += [*tables.mounts.get(row.number, ()), *tables.mounts.get(path, ())]
+    return [*found, SWAP] if row.kname in {kernel_name(swap) for swap in tables.swaps} else found
+
+
+def new_volumes(node: Node, node_name: str, groups: Iterable[str]) -> tuple[LogicalVolume, ...]:
+    """Volumes of ours that were made but not yet looked into."""
+    names = set(groups)
+    return tuple(
+        volume
+        for volume in node.volumes.values()
+        if volume.group in names and tags.is_new(volume) and tags.volume_is_ours(volume, node_name)
+    )
+
+
+def signature_paths(found: Sequence[Device], volumes: Sequence[LogicalVolume]) -> tuple[str, ...]:
+    """Everything on which signatures are looked for."""
+    paths = [path for device in found for path in (device.path, *(device_path(part.kname) for part in device.partitions))]
+    return (*paths, *(commands.mapper_path(volume.group, volume.name) for volume in volumes))
+
+
+def disk_findings(
+    device: Device,
+    signatures: Mapping[str, Sequence[Finding]],
+    samples: Sequence[Sample],
+    volumes: Mapping[str, Sequence[Finding]],
+) -> tuple[Finding, ...]:
+    """All that lies on a disk: on itself, on its partitions, in the new volumes made on it."""
+    parts = {part.kname: signatures.get(last_part(device_path(part.kname)), ()) for part in device.partitions}
+    own = from_samples(signatures.get(last_part(device.path), ()), samples)
+    return merge({"": own, **parts, **volumes})
+
+
+def volumes_on(kname: str, node: Node, found: Mapping[str, Sequence[Finding]]) -> dict[str, Sequence[Finding]]:
+    """Of findings by ``group/volume``, those whose volume has extents on this disk."""
+    here = {f"{pv.group}/{segment.volume}" for pv in node.physical_on(kname) for segment in pv.segments if segment.volume}
+    return {name: findings for name, findings in found.items() if name in here and findings}
+
+
+def last_part(path: str) -> str:
+    """The name under which wipefs reports a device."""
+    return path.rsplit("/", 1)[-1]

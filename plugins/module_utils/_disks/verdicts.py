@@ -1,0 +1,110 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a disk is: blank, ours, or one of the many things that must not be overwritten."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .._core.units import human_bytes
+from . import model, tags
+from .extents import SMALLEST_VOLUME
+from .findings import UNKNOWN, list_in_words, seen_digest
+from .model import Device, Finding, LogicalVolume, Node, PhysicalVolume
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A disk's verdict. ``reason`` completes the sentence "disk data1 …"; ``group`` is the volume group it belongs to."""
+
+    verdict: str
+    reason: str
+    findings: tuple[Finding, ...] = ()
+    seen: str = ""
+    group: str = ""
+
+
+def judge(device: Device, node: Node, node_name: str) -> Judgement:
+    """The verdict over a disk from all that was found; the first rule that applies decides."""
+    findings = tuple(node.findings.get(device.kname, ()))
+    unsuitable = _unsuitable(device)
+    if unsuitable:
+        return _judgement(model.UNSUITABLE, unsuitable, device, findings)
+    for physical in node.physical_on(device.kname):
+        return _judge_physical(physical, device, node, node_name, findings)
+    used = _in_use(device)
+    if used:
+        return _judgement(model.IN_USE, used, device, findings)
+    if findings:
+        unknown = all(finding.type == UNKNOWN for finding in findings)
+        return _judgement(
+            model.UNKNOWN_DATA if unknown else model.FOREIGN, f"carries {list_in_words(findings)}", device, findings
+        )
+    if device.partitions:
+        return _judgement(model.IN_USE, "still has partitions in the kernel's view", device, findings)
+    return Judgement(model.BLANK, "is blank")
+
+
+def _judgement(verdict: str, reason: str, device: Device, findings: Sequence[Finding], group: str = "") -> Judgement:
+    return Judgement(verdict, reason, tuple(findings), seen_digest(device.identity, findings), group)
+
+
+def _unsuitable(device: Device) -> str:
+    if device.is_root:
+        return "is the disk this node runs from"
+    if device.read_only:
+        return "is read-only"
+    if device.removable:
+        return "is removable"
+    if device.identity.size < SMALLEST_VOLUME:
+        return f"is too small: {human_bytes(device.identity.size)}, and Ceph takes no less than {human_bytes(SMALLEST_VOLUME)}"
+    return ""
+
+
+def _in_use(device: Device) -> str:
+    if device.mounts:
+        swap = "[SWAP]" in device.mounts
+        return "is used as swap" if swap else f"is mounted at {', '.join(device.mounts)}"
+    if device.holders:
+        return f"is held by {', '.join(device.holders)}"
+    return "is in use (the kernel does not give it exclusively)" if device.busy else ""
+
+
+def _judge_physical(
+    physical: PhysicalVolume, device: Device, node: Node, node_name: str, findings: Sequence[Finding]
+) -> Judgement:
+    problem = _foreign_lvm(physical, device, node, node_name)
+    if problem:
+        used = _in_use(device)
+        verdict = model.IN_USE if used else model.FOREIGN
+        return _judgement(verdict, f"{problem}{f' and {used}' if used else ''}", device, findings, physical.group)
+    leftovers = [finding for finding in findings if "/" in finding.on]
+    if not physical.group:
+        return _judgement(model.INCOMPLETE, "was prepared by an earlier run and is in no volume group yet", device, leftovers)
+    volumes = [volume for volume in node.volumes_of(physical.group) if tags.volume_is_ours(volume, node_name)]
+    if leftovers:
+        reason = f"has a new volume that carries {list_in_words(leftovers)}"
+        return _judgement(model.INCOMPLETE, reason, device, leftovers, physical.group)
+    if not volumes or any(tags.is_new(volume) for volume in _volumes_on(physical, volumes)):
+        return _judgement(model.INCOMPLETE, "was prepared by a run that did not finish", device, (), physical.group)
+    return _judgement(model.OURS, f"belongs to volume group {physical.group}", device, (), physical.group)
+
+
+def _foreign_lvm(physical: PhysicalVolume, device: Device, node: Node, node_name: str) -> str:
+    """Why an LVM disk is somebody else's, in words; empty when it is ours."""
+    if not physical.group:
+        mine = tags.physical_is_ours(physical, device, node_name)
+        return "" if mine else "is an LVM physical volume of another owner"
+    group = node.groups.get(physical.group)
+    problem = tags.group_problem(group, node_name) if group else "is not known to LVM"
+    if problem:
+        return f"belongs to LVM volume group {physical.group}, which {problem}"
+    if not tags.physical_is_ours(physical, device, node_name):
+        return f"carries a copy of, or was moved with, volume group {physical.group}: its LVM UUID does not fit this disk"
+    return ""
+
+
+def _volumes_on(physical: PhysicalVolume, volumes: Sequence[LogicalVolume]) -> list[LogicalVolume]:
+    here = {segment.volume for segment in physical.segments}
+    return [volume for volume in volumes if volume.name in here]

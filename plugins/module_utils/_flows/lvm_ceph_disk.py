@@ -1,0 +1,152 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From disks to Ceph-ready volumes: the order of the work, and the second look before every write that destroys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Callable, Optional
+
+from .._core.errors import BackendFailed, CollError, Conflict, Refused
+from .._core.plan import Plan, Stage, Step
+from .._core.run import Outcome, Run, settle
+from .._disks import commands, model, planner, report, tags
+from .._disks.findings import UNKNOWN, erase_regions, list_in_words
+from .._disks.identity import describe
+from .._disks.model import Node
+from .._disks.planner import DiskJob, FinishJob, GroupJob, Job, VolumeJob
+from .._disks.survey import new_volumes
+from .._disks.verdicts import Judgement, judge
+from .._disks.wanted import Wanted, read_wanted
+from .disk_reader import Blocks, Commands, DiskReader
+
+
+class LvmCephDiskFlow:
+    """observe → decide → execute → report for one node."""
+
+    def __init__(self, wanted: Wanted, commands_: Commands, blocks: Blocks, *, stop_on_error: bool) -> None:
+        self.stop_on_error = stop_on_error
+        self._wanted = wanted
+        self._commands = commands_
+        self._blocks = blocks
+        self._reader = DiskReader(commands_, blocks)
+        self._jobs: Mapping[tuple[str, str], Job] = {}
+        self._node_name = ""
+        self._group_uuids: dict[str, str] = {}
+        self._broken: set[str] = set()
+        self._erased: set[str] = set()
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any], commands_: Commands, blocks: Blocks) -> LvmCephDiskFlow:
+        """The flow of a task; raises BadInput before anything is looked at."""
+        return cls(read_wanted(params), commands_, blocks, stop_on_error=params["on_error"] == "stop")
+
+    def observe(self) -> Node:
+        """One report per command, then the named disks are looked into."""
+        wanted = self._wanted
+        node = self._reader.node([disk.path for disk in wanted.disks if disk.path])
+        self._node_name = planner.effective_node_name(wanted, node)
+        fresh = new_volumes(node, self._node_name, [group.name for group in wanted.groups])
+        return self._reader.with_findings(node, planner.targets(wanted, node), fresh)
+
+    def decide(self, seen: Node) -> Plan:
+        """The planner's decision; its jobs are kept for ``execute``."""
+        decision = planner.decide(self._wanted, seen)
+        self._jobs = decision.jobs
+        self._group_uuids = {name: group.uuid for name, group in seen.groups.items()}
+        return decision.plan
+
+    def execute(self, stage: Stage) -> Iterable[Outcome]:
+        """Step by step, since LVM locks a group anyway. A failure ends the work on its volume group only."""
+        for step in stage.steps:
+            job = self._jobs[step.verb, step.target]
+            if job.group in self._broken:
+                continue
+            error = self._try(step, job)
+            yield Outcome(step, error=error)
+            if error is not None:
+                if not isinstance(job, (VolumeJob, FinishJob)):
+                    self._broken.add(job.group)
+                if self.stop_on_error:
+                    return
+
+    def report(self, run: Run) -> Mapping[str, object]:
+        """The node's entry for Rook, as it is or, in check mode, as it would be."""
+        return {"storage_node": report.storage_node(self._node_name, report.devices_of_run(settle(run)))}
+
+    def _try(self, step: Step, job: Job) -> Optional[CollError]:
+        try:
+            if isinstance(job, DiskJob):
+                work: Callable[[Step, DiskJob], None] = self._erase if step.verb == "erase" else self._prepare
+                work(step, job)
+            elif isinstance(job, GroupJob):
+                self._commands.write(job.argv)
+            elif isinstance(job, VolumeJob):
+                self._make_volume(job)
+            else:
+                self._finish(job)
+        except CollError as exc:
+            return exc
+        return None
+
+    def _erase(self, step: Step, job: DiskJob) -> None:
+        found = self._look_again(step, job)
+        if found.seen != job.seen or found.verdict not in (model.FOREIGN, model.UNKNOWN_DATA):
+            raise _changed(step, found)
+        for part in job.device.partitions:
+            self._commands.write(commands.wipe_signatures(model.device_path(part.kname)))
+        self._commands.write(commands.wipe_signatures(job.device.path))
+        self._blocks.zero(job.device.path, erase_regions(job.device.identity.size, job.places))
+        self._erased.add(job.device.kname)
+        self._expect_blank(step, job)
+
+    def _prepare(self, step: Step, job: DiskJob) -> None:
+        self._expect_blank(step, job)
+        self._commands.write(commands.make_physical(job.device.path, tags.physical_uuid(job.node_name, job.device)))
+
+    def _expect_blank(self, step: Step, job: DiskJob) -> None:
+        """Blank, or, on a disk erased in this run, with nothing but data that no tool gives a meaning to."""
+        found = self._look_again(step, job)
+        erased = job.device.kname in self._erased and all(finding.type == UNKNOWN for finding in found.findings)
+        if found.verdict != model.BLANK and not (found.verdict == model.UNKNOWN_DATA and erased):
+            raise _changed(step, found)
+
+    def _look_again(self, step: Step, job: DiskJob) -> Judgement:
+        node = self._reader.again(job.device, job.places)
+        device = node.devices[job.device.kname] if node else None
+        if node is None or device is None or device.identity != job.device.identity:
+            now = f"it is now {describe(device)}" if device else "it is gone"
+            raise Conflict(f"{step.target} was replaced after it was looked at: {now}.", hint="Run again to look at it anew.")
+        return judge(device, node, job.node_name)
+
+    def _make_volume(self, job: VolumeJob) -> None:
+        if job.group not in self._group_uuids:
+            self._group_uuids[job.group] = self._reader.group_uuid(job.group)
+        wanted = tags.volume_tags(job.node_name, self._group_uuids[job.group], job.rule, job.device_class)
+        self._commands.write(commands.make_volume(job.group, job.name, job.runs, wanted))
+
+    def _finish(self, job: FinishJob) -> None:
+        """What older owners left inside a new volume is seen, and erased only with consent."""
+        full, path = f"{job.group}/{job.name}", commands.mapper_path(job.group, job.name)
+        found = self._reader.inside(job.group, job.name, job.size)
+        if found and not job.may_wipe:
+            raise Refused(
+                f"The new volume {full} carries {list_in_words(found)}, left on the disk by an earlier owner.",
+                hint="Nothing was erased. Run again: the disk's entry then names the consent that erases it.",
+            )
+        if found:
+            self._commands.write(commands.wipe_signatures(path))
+            self._blocks.zero(path, erase_regions(job.size))
+            left = self._reader.inside(job.group, job.name, job.size)
+            if left:
+                raise BackendFailed(f"Volume {full} still carries {list_in_words(left)} after it was erased.")
+        self._commands.write(commands.retag([full], remove=[tags.NEW]))
+
+
+def _changed(step: Step, found: Judgement) -> Refused:
+    return Refused(
+        f"{step.target} changed after it was looked at: it {found.reason}.",
+        hint="Nothing more was written to it. Look at it again, then run again.",
+        verdict=found.verdict,
+        seen=found.seen,
+    )

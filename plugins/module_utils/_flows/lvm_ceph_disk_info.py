@@ -1,0 +1,73 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a node's disks are and carry, without a change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from .._core.errors import Refused
+from .._core.plan import Plan, Stage, Verdict
+from .._core.run import Outcome, Run
+from .._disks import planner, report
+from .._disks.identity import resolve, weak_identity
+from .._disks.model import Device, Node
+from .._disks.survey import new_volumes
+from .._disks.verdicts import judge
+from .._disks.wanted import Wanted, WantedDisk, read_named_disks
+from .disk_reader import Blocks, Commands, DiskReader
+
+
+class LvmCephDiskInfoFlow:
+    """Reads like the module that writes; its plan has no steps."""
+
+    stop_on_error = False
+
+    def __init__(self, wanted: Wanted, commands_: Commands, blocks: Blocks) -> None:
+        self._wanted = wanted
+        self._reader = DiskReader(commands_, blocks)
+        self._node_name = ""
+        self._devices: Sequence[tuple[str, str]] = ()
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any], commands_: Commands, blocks: Blocks) -> LvmCephDiskInfoFlow:
+        """The flow of a task; raises BadInput before anything is looked at."""
+        return cls(read_named_disks(params), commands_, blocks)
+
+    def observe(self) -> Node:
+        """The named disks, or all of them, are looked into."""
+        node = self._reader.node([disk.path for disk in self._wanted.disks if disk.path])
+        self._node_name = planner.effective_node_name(self._wanted, node)
+        targets = planner.targets(self._wanted, node) if self._wanted.disks else dict.fromkeys(node.devices, ())
+        fresh = new_volumes(node, self._node_name, node.groups)
+        self._devices = report.devices_of_node(node, self._node_name)
+        return self._reader.with_findings(node, targets, fresh)
+
+    def decide(self, seen: Node) -> Plan:
+        """A verdict per disk."""
+        disks = self._wanted.disks or tuple(WantedDisk(device.kname, device.path) for device in seen.devices.values())
+        return Plan(tuple(self._verdict(disk, seen) for disk in disks))
+
+    def execute(self, stage: Stage) -> Iterable[Outcome]:  # noqa: ARG002 - the shape of every flow
+        """There is nothing to execute."""
+        return ()
+
+    def report(self, run: Run) -> Mapping[str, object]:  # noqa: ARG002 - the shape of every flow
+        """The node's entry for Rook, from the volumes that are there."""
+        return {"storage_node": report.storage_node(self._node_name, self._devices)}
+
+    def _verdict(self, disk: WantedDisk, node: Node) -> Verdict:
+        try:
+            device = self._find(disk, node)
+        except Refused as exc:
+            return Verdict("disk", disk.id, "failed", "", {}, exc)
+        judgement = judge(device, node, self._node_name)
+        facts = planner.disk_facts(planner.Assessed(disk, device, judgement))
+        problem = weak_identity(device, node.devices.values())
+        return Verdict("disk", disk.id, "unchanged", judgement.reason, {**facts, "identity_problem": problem})
+
+    def _find(self, disk: WantedDisk, node: Node) -> Device:
+        if not self._wanted.disks:
+            return node.devices[disk.id]
+        return resolve(disk.id, disk.path, disk.match, node)

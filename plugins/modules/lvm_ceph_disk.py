@@ -1,0 +1,380 @@
+#!/usr/bin/python
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""From disk to Ceph-ready volumes, and never the wrong disk."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: lvm_ceph_disk
+short_description: Carve a node's disks into LVM volumes for Rook and Ceph, never touching the wrong disk
+version_added: 0.1.0
+author:
+  - Kubestead contributors (@kubestead)
+description:
+  - Makes physical volumes, volume groups and logical volumes for all disks of a node in one call, and returns the node's entry
+    of a C(CephCluster) object's C(spec.storage.nodes).
+  - Refuses by default. A disk with any signature, label, partition or data, one that is mounted, held, swap, read-only,
+    removable, smaller than 5 GiB, one that LVM knows as somebody else's, and one that cannot be told from other disks is
+    not touched. The disk the node runs from is refused with any consent.
+  - Identity and content of a disk are read again right before it is erased and right before it becomes a physical volume. A
+    disk that was replaced, renumbered or written to in between is refused.
+  - Only adds. Volumes are never resized or removed, and LVM is never run with a force option.
+  - A run that was ended at any moment is continued by the next one.
+notes:
+  - Needs C(lvm2), a running C(udev) and C(lsblk) and C(wipefs) of util-linux 2.33 or newer on the node, and root.
+  - Between the last look at a disk and C(pvcreate) a few milliseconds remain in which another program could take the disk,
+    since no lock is respected by all tools. C(pvcreate) looks for signatures itself and then gives up.
+  - Volumes are placed on one disk each where they fit, so that a dead disk costs as few of them as possible.
+extends_documentation_fragment:
+  - kubestead.platform.attributes
+attributes:
+  check_mode:
+    support: full
+    details:
+      - No command that writes is run. Volumes of groups that do not exist yet are planned with exact sizes and places.
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+    details:
+      - A size given as percentage or V(rest) is resolved once and remembered with the volume.
+options:
+  disks:
+    description:
+      - The disks, each under an id of the caller's choice.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      id:
+        description:
+          - What the disk is called in this task and its result.
+        type: str
+        required: true
+      device:
+        description:
+          - Path below C(/dev). Either this or O(disks[].match).
+          - A path other than C(/dev/disk/by-id/...) can move to another disk at the next boot and is refused without a serial
+            or WWN in O(disks[].expect).
+        type: path
+      match:
+        description:
+          - Properties that exactly one disk of the node has.
+        type: dict
+        suboptions: &criteria
+          serial:
+            description:
+              - Serial number as the kernel reports it.
+            type: str
+          wwn:
+            description:
+              - World wide name, NGUID or EUI-64, with or without its prefix.
+            type: str
+          model:
+            description:
+              - Model as the kernel reports it.
+            type: str
+          min_size:
+            description:
+              - Least size in bytes or with a unit, such as V(100GiB) (binary) or V(100GB) (decimal).
+            type: str
+          max_size:
+            description:
+              - Greatest size, written like C(min_size).
+            type: str
+          rotational:
+            description:
+              - Whether it is a spinning disk.
+            type: bool
+      expect:
+        description:
+          - Properties the device must have. Anything else than expected is refused before any write.
+        type: dict
+        suboptions: *criteria
+      layout:
+        description:
+          - With V(volumes) the disk becomes part of the volume group that names it.
+          - With V(raw) the disk is handed to Rook as it is. It must be blank, or carry nothing but BlueStore labels, and is
+            never written to.
+        type: str
+        choices:
+          - raw
+          - volumes
+        default: volumes
+      device_class:
+        description:
+          - Ceph's device class of the disk, such as V(ssd). Ceph finds out by itself when there is none.
+        type: str
+  volume_groups:
+    description:
+      - The volume groups, each of whole disks.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description:
+          - Name of the group. It must not begin with C(ceph), since Ceph takes such groups for its own.
+        type: str
+        required: true
+      disks:
+        description:
+          - Ids of its disks, all of the layout V(volumes). A disk added later joins the group.
+        type: list
+        elements: str
+        required: true
+      volumes:
+        description:
+          - Its volumes. Either this or O(volume_groups[].split).
+        type: list
+        elements: dict
+        suboptions:
+          name:
+            description:
+              - Name of the volume.
+            type: str
+            required: true
+          size:
+            description:
+              - At least 5 GiB, as bytes or with a unit (V(100GiB), rounded up to whole extents of 4 MiB), as a percentage of
+                the group (V(25%), rounded down), or V(rest) for all that the other volumes leave.
+            type: str
+            required: true
+      split:
+        description:
+          - Number of equal volumes, from 1 to 100, named C(osd1), C(osd2) and so on.
+        type: int
+      device_class:
+        description:
+          - Ceph's device class of the volumes. Without it, that of the disks, if they all have the same one.
+        type: str
+  consent:
+    description:
+      - What may be destroyed.
+    type: dict
+    suboptions:
+      wipe:
+        description:
+          - Disks that may be erased. Everything on them is lost.
+        type: list
+        elements: dict
+        suboptions:
+          id:
+            description:
+              - Id of the disk in O(disks).
+            type: str
+            required: true
+          seen:
+            description:
+              - Digest of what was found on this very disk, as printed by the refusal and by
+                M(kubestead.platform.lvm_ceph_disk_info). With other findings the disk is refused.
+            type: str
+            required: true
+  node_name:
+    description:
+      - Name of the node in Kubernetes, by default its host name. It is part of the ownership that is written into LVM.
+    type: str
+  on_error:
+    description:
+      - What happens when a disk or a volume group is refused or fails.
+      - V(stop) writes nothing if anything is refused, and starts nothing further after a failure.
+      - V(continue) still handles all other volume groups, then the task fails once and names every entry that failed.
+    type: str
+    choices:
+      - stop
+      - continue
+    default: stop
+  state:
+    description:
+      - The volumes are to exist.
+    type: str
+    choices:
+      - present
+    default: present
+seealso:
+  - module: kubestead.platform.lvm_ceph_disk_info
+"""
+
+EXAMPLES = r"""
+- name: Two volumes on each of two disks
+  kubestead.platform.lvm_ceph_disk:
+    disks:
+      - id: data1
+        match: {serial: S4EWNX0R123456}
+        device_class: ssd
+      - id: data2
+        device: /dev/disk/by-id/wwn-0x5002538e40d1a2b3
+        device_class: ssd
+    volume_groups:
+      - name: osds
+        disks: [data1, data2]
+        split: 4
+
+- name: A database volume, and the rest for data
+  kubestead.platform.lvm_ceph_disk:
+    disks:
+      - id: nvme
+        device: /dev/nvme0n1
+        expect: {wwn: eui.002538b411b2c3d4, min_size: 1TB}
+    volume_groups:
+      - name: fast
+        disks: [nvme]
+        device_class: nvme
+        volumes:
+          - {name: db, size: 60GiB}
+          - {name: data, size: rest}
+
+- name: A disk that was used before, with the digest that the refusal printed
+  kubestead.platform.lvm_ceph_disk:
+    disks:
+      - id: data1
+        match: {serial: S4EWNX0R123456}
+    volume_groups:
+      - name: osds
+        disks: [data1]
+        split: 1
+    consent:
+      wipe:
+        - {id: data1, seen: 4f6a1c02d9e8b7a3}
+"""
+
+RETURN = r"""
+entries:
+  description:
+    - One entry per disk, volume group and volume, in the order of the task.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - kind: disk
+      name: data1
+      action: created
+      reason: is blank
+      verdict: blank
+      device: /dev/sdb
+      serial: S4EWNX0R123456
+      wwn: naa.5002538e40d1a2b3
+      model: Samsung SSD 860
+      size: 1000204886016
+      findings: []
+      seen: ""
+      layout: volumes
+      device_class: ssd
+    - kind: volume_group
+      name: osds
+      action: created
+      reason: missing
+      disks: [data1]
+      extents: 238467
+      size: 1000198897664
+    - kind: volume
+      name: osds/osd1
+      action: created
+      reason: missing
+      path: /dev/osds/osd1
+      size_rule: split1
+      extents: 238467
+      size: 1000198897664
+      device_class: ssd
+  contains:
+    kind:
+      description: C(disk), C(volume_group) or C(volume).
+      type: str
+    name:
+      description: The disk's id, the group's name, or C(group/volume).
+      type: str
+    action:
+      description: C(created), C(updated), C(unchanged), C(skipped) or C(failed).
+      type: str
+    reason:
+      description: Why.
+      type: str
+    verdict:
+      description:
+        - Of a disk, C(blank), C(ours), C(ours-incomplete) (left by a run that did not finish), C(in-use), C(foreign) (carries a
+          signature or belongs to another owner), C(unknown-data) (carries data without any known signature) or C(unsuitable).
+      type: str
+    findings:
+      description: Of a disk, what lies on it, each with offset in bytes, type and UUID.
+      type: list
+      elements: dict
+    seen:
+      description: Of a disk, the digest of its identity and findings, for O(consent.wipe[].seen).
+      type: str
+    error:
+      description: Of a failed entry, what went wrong, with a hint.
+      type: dict
+counts:
+  description:
+    - How many entries were created, updated, unchanged, removed, skipped and failed.
+  returned: always
+  type: dict
+storage_node:
+  description:
+    - The node's entry of a C(CephCluster) object's C(spec.storage.nodes), with all volumes and raw disks that are there, or, in
+      check mode, would be. All configuration values are text.
+  returned: always
+  type: dict
+  sample:
+    name: node1
+    devices:
+      - name: /dev/osds/osd1
+        config: {deviceClass: ssd}
+"""
+
+from typing import Any
+
+from ..module_utils._adapters.block_device import BlockDevices
+from ..module_utils._adapters.lvm_cli import LvmCli, run_command
+from ..module_utils._ansible.argspec import new_module
+from ..module_utils._ansible.shell import converge
+from ..module_utils._flows.lvm_ceph_disk import LvmCephDiskFlow
+
+CRITERIA: dict[str, dict[str, Any]] = {
+    "serial": {"type": "str"},
+    "wwn": {"type": "str"},
+    "model": {"type": "str"},
+    "min_size": {"type": "str"},
+    "max_size": {"type": "str"},
+    "rotational": {"type": "bool"},
+}
+DISK: dict[str, dict[str, Any]] = {
+    "id": {"type": "str", "required": True},
+    "device": {"type": "path"},
+    "match": {"type": "dict", "options": CRITERIA},
+    "expect": {"type": "dict", "options": CRITERIA},
+    "layout": {"type": "str", "choices": ["raw", "volumes"], "default": "volumes"},
+    "device_class": {"type": "str"},
+}
+VOLUME = {"name": {"type": "str", "required": True}, "size": {"type": "str", "required": True}}
+GROUP: dict[str, dict[str, Any]] = {
+    "name": {"type": "str", "required": True},
+    "disks": {"type": "list", "elements": "str", "required": True},
+    "volumes": {"type": "list", "elements": "dict", "options": VOLUME},
+    "split": {"type": "int"},
+    "device_class": {"type": "str"},
+}
+WIPE = {"id": {"type": "str", "required": True}, "seen": {"type": "str", "required": True}}
+SPEC: dict[str, dict[str, Any]] = {
+    "disks": {"type": "list", "elements": "dict", "required": True, "options": DISK},
+    "volume_groups": {"type": "list", "elements": "dict", "options": GROUP},
+    "consent": {"type": "dict", "options": {"wipe": {"type": "list", "elements": "dict", "options": WIPE}}},
+    "node_name": {"type": "str"},
+    "on_error": {"type": "str", "choices": ["stop", "continue"], "default": "stop"},
+    "state": {"type": "str", "choices": ["present"], "default": "present"},
+}
+
+
+def wire(params: dict[str, Any]) -> LvmCephDiskFlow:
+    """The flow of one run."""
+    return LvmCephDiskFlow.from_params(params, LvmCli(run_command), BlockDevices())
+
+
+def main() -> None:
+    """Entry point."""
+    converge(new_module(spec=SPEC), wire)
+
+
+if __name__ == "__main__":
+    main()
