@@ -409,7 +409,6 @@ from ..module_utils._adapters.secret_file import SecretFiles
 from ..module_utils._ansible.argspec import BULK_SPEC, LDAP_AUTH_SPEC, STATE_SPEC, new_module
 from ..module_utils._ansible.deps import need
 from ..module_utils._ansible.shell import converge
-from ..module_utils._directory.parse import wanted_from
 from ..module_utils._flows.ldap_account import LdapAccountFlow
 
 _NAMES = {"type": "list", "elements": "str"}
@@ -467,14 +466,7 @@ SPEC: dict[str, dict[str, Any]] = {
 def wire(params: dict[str, Any]) -> LdapAccountFlow:
     """The flow for a task's options."""
     need("ldap3")
-    return LdapAccountFlow(
-        wanted_from(params),
-        LdapServer.from_params(params),
-        SecretFiles(),
-        new_password,
-        concurrency=params["concurrency"],
-        stop_on_error=params["on_error"] == "stop",
-    )
+    return LdapAccountFlow(params, LdapServer.from_params(params), SecretFiles(), new_password)
 
 
 def main() -> None:

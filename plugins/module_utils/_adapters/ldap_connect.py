@@ -132,6 +132,7 @@ def _open(login: Login, uri: str) -> Any:
         check_names=False,
         auto_referrals=False,
         auto_range=False,
+        return_empty_attributes=False,
         receive_timeout=login.timeout,
         **who,
     )

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Callable, Optional, Protocol, TypeVar
+from typing import Any, Callable, Optional, Protocol, TypeVar
 
 from .._core import pool
 from .._core.errors import BackendFailed, CollError, Refused
@@ -16,7 +16,7 @@ from .._core.run import Outcome, Run
 from .._directory import accounts, dn, groups, ids, plan, policy
 from .._directory.groups import GroupChange
 from .._directory.model import Account, Change, Delete, Entry, Modify, Op, Seen, SetPassword, Wanted
-from .._directory.parse import check_password
+from .._directory.parse import check_password, wanted_from
 
 W = TypeVar("W")
 
@@ -64,22 +64,16 @@ class LdapAccountFlow:
     """observe → decide → execute → report for accounts and groups."""
 
     def __init__(
-        self,
-        wanted: Wanted,
-        directory: Directory,
-        files: PasswordFiles,
-        new_password: Callable[[], str],
-        *,
-        concurrency: int,
-        stop_on_error: bool,
+        self, params: Mapping[str, Any], directory: Directory, files: PasswordFiles, new_password: Callable[[], str]
     ) -> None:
-        self.stop_on_error = stop_on_error
+        wanted = wanted_from(params)
+        self.stop_on_error = params["on_error"] == "stop"
         self._wanted = wanted
         self._accounts = {account.uid: account for account in wanted.accounts}
         self._directory = directory
         self._files = files
         self._new_password = new_password
-        self._concurrency = concurrency
+        self._concurrency = params["concurrency"]
         self._work: Mapping[tuple[str, str], plan.Work] = {}
         self._secrets = dict(wanted.secrets)
         self._failed: set[str] = set()
