@@ -457,7 +457,9 @@ from ..module_utils._flows.kubeconfig_render import Outside, RenderFlow
 _EXTENSIONS = {"type": "list", "elements": "dict"}
 _PUBLIC_PATH = {"type": "path", "no_log": False}
 _SECRET = {"type": "str", "no_log": True}
-_TEXT, _FLAG, _TEXTS = {"type": "str"}, {"type": "bool"}, {"type": "list", "elements": "str"}
+_TEXT = {"type": "str"}
+_FLAG = {"type": "bool"}
+_TEXTS = {"type": "list", "elements": "str"}
 _NAME = {"type": "str", "required": True}
 
 _CLUSTER = {

@@ -66,9 +66,9 @@ def load(content: bytes) -> Document:
             loader.dispose()
     except (yaml.YAMLError, UnicodeDecodeError) as exc:
         raise _broken(_line(exc), str(getattr(exc, "problem", None) or "this is not YAML text")) from None
-    if node is None or (isinstance(node, yaml.ScalarNode) and not node.value):
+    document = None if node is None else _Reader().value(node)
+    if document is None:
         return {}
-    document = _Reader().value(node)
     if not isinstance(document, dict):
         raise _broken(1, "a kubeconfig begins with a mapping")
     return document

@@ -30,7 +30,9 @@ def draft(file: WantedFile, stored: Optional[StoredFile]) -> Draft:
     """Compare a file with what stands there. Raises Conflict and BadInput; ``file`` has its sources embedded."""
     if not file.present:
         return _removal(stored)
-    old = None if stored is None else load(stored.content)
+    if stored is None and file.only_removes:
+        return Draft("unchanged", "absent")
+    old = {} if stored is None else load(stored.content)
     new = merged(old, file)
     placed = {} if stored is None else _placement_change(file, stored)
     if stored is not None and new == old and not placed:

@@ -16,9 +16,11 @@ _LEFT = "It was left as it is; repair it or move it away."
 _NEW: Document = {"apiVersion": "v1", "kind": "Config", "clusters": [], "users": [], "contexts": []}
 
 
-def merged(old: Optional[Document], file: WantedFile) -> Document:
+def merged(old: Document, file: WantedFile) -> Document:
     """The document after the task; equal to ``old`` when nothing changes. Raises Conflict and BadInput."""
-    before = _NEW if old is None else old
+    if not old and file.only_removes:
+        return old
+    before = old or _NEW
     after = dict(before)
     for section in SECTIONS:
         present = _entries(before, section)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, Optional
+from typing import Any
 from urllib.parse import urlsplit
 
 from .codec import Document, Plain
@@ -33,9 +33,9 @@ _HIDDEN, _OTHER = "(hidden)", "(hidden, another value)"
 _MISSING = object()
 
 
-def difference(before: Optional[Document], after: Optional[Document]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What differs between two documents, twice: as it was and as it becomes. None stands for no file."""
-    old, new = _flat(before or {}), _flat(after or {})
+def difference(before: Document, after: Document) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What differs between two documents, twice: as it was and as it becomes."""
+    old, new = _flat(before), _flat(after)
     shown_old: dict[str, Any] = {}
     shown_new: dict[str, Any] = {}
     for label in dict.fromkeys((*old, *new)):

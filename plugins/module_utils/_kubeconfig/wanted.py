@@ -65,6 +65,11 @@ class WantedFile:
     entries: tuple[Entry, ...]
     current_context: Optional[str]
 
+    @property
+    def only_removes(self) -> bool:
+        """Whether nothing is asked for that would have to be in the file."""
+        return not self.current_context and all(entry.behavior == "remove" for entry in self.entries)
+
     def with_values(self, values: Mapping[tuple[str, str], Mapping[str, Any]]) -> WantedFile:
         """The same file with other values for some entries, by section and name."""
         entries = tuple(replace(entry, value=values.get((entry.section, entry.name), entry.value)) for entry in self.entries)
