@@ -284,7 +284,6 @@ from ..module_utils._adapters.pair_store import LedgerFile, PairStore
 from ..module_utils._ansible.argspec import BULK_SPEC, KUBE_AUTH_SPEC, STATE_SPEC, new_module
 from ..module_utils._ansible.deps import need
 from ..module_utils._ansible.shell import converge
-from ..module_utils._certs.wanted import APPROVALS, KEY_POLICIES, KEY_TYPES, read_wanted
 from ..module_utils._flows.k8s_user_cert import Outside, UserCertFlow
 
 SPEC: dict[str, dict[str, Any]] = {
@@ -300,12 +299,22 @@ SPEC: dict[str, dict[str, Any]] = {
         },
     },
     "store": {"type": "dict", "required": True, "options": {"directory": {"type": "path", "required": True}}},
-    "key_type": {"type": "str", "choices": list(KEY_TYPES), "default": "ecdsa-p256", "no_log": False},
-    "key_policy": {"type": "str", "choices": list(KEY_POLICIES), "default": "rotate_on_renew", "no_log": False},
+    "key_type": {
+        "type": "str",
+        "choices": ["ecdsa-p256", "ecdsa-p384", "ed25519", "rsa-2048", "rsa-3072", "rsa-4096"],
+        "default": "ecdsa-p256",
+        "no_log": False,
+    },
+    "key_policy": {
+        "type": "str",
+        "choices": ["rotate_on_renew", "keep", "always"],
+        "default": "rotate_on_renew",
+        "no_log": False,
+    },
     "lifetime": {"type": "str", "default": "30d"},
     "renew_before": {"type": "str", "default": "33%"},
     "signer": {"type": "str", "default": "kubernetes.io/kube-apiserver-client"},
-    "approve": {"type": "str", "choices": list(APPROVALS), "default": "auto"},
+    "approve": {"type": "str", "choices": ["auto", "wait", "skip"], "default": "auto"},
     "wait_timeout": {"type": "str", "default": "60s"},
     "verify_login": {"type": "bool", "default": False},
 }
@@ -314,19 +323,17 @@ SPEC: dict[str, dict[str, Any]] = {
 def wire(params: dict[str, Any]) -> UserCertFlow:
     """The flow of one run."""
     need("cryptography", "urllib3", "yaml")
-    wanted = read_wanted(params)
     login = login_from_params(params)
     directory = params["store"]["directory"]
     outside = Outside(
         kube=KubeApiClient(login),
-        pairs=PairStore(directory, patience=wanted.wait_timeout),
+        pairs=PairStore(directory),
         ledger=LedgerFile(directory),
         keys=Keys(),
         login=PairLogin(login),
         clock=time.time,
     )
-    stop_on_error = params["on_error"] == "stop"
-    return UserCertFlow(wanted, outside, concurrency=params["concurrency"], stop_on_error=stop_on_error)
+    return UserCertFlow.from_params(params, outside)
 
 
 def main() -> None:

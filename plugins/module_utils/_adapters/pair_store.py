@@ -31,9 +31,10 @@ class PairStore:
     """The pairs below one folder. Reading needs no lock; the first write locks the folder for the rest of the run.
 
     What was read is remembered: if another run changed a person's pair in between, the write raises Conflict.
+    ``patience`` is how many seconds to wait for another run's lock.
     """
 
-    def __init__(self, directory: str, *, patience: float) -> None:
+    def __init__(self, directory: str, *, patience: float = 60.0) -> None:
         self._root = os.path.abspath(os.path.expanduser(directory))
         self._files = SecretFiles()
         self._patience = patience

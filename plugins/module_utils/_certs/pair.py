@@ -34,7 +34,7 @@ class StoredPair:
 
 @dataclass(frozen=True)
 class KeyFacts:
-    """What may be known of a private key: its type, as in ``KEY_TYPES`` when we could have made it, and its public half."""
+    """What may be known of a private key: its type, named as in the option key_type, and its public half."""
 
     key_type: str
     public_key_hash: str

@@ -11,9 +11,6 @@ from typing import Any, Optional, Union
 from .._core import names, units
 from .._core.errors import BadInput
 
-KEY_TYPES = ("ecdsa-p256", "ecdsa-p384", "ed25519", "rsa-2048", "rsa-3072", "rsa-4096")
-KEY_POLICIES = ("rotate_on_renew", "keep", "always")
-APPROVALS = ("auto", "wait", "skip")
 SHORTEST = 600  # the API server refuses less
 LONGEST = 2**31 - 1  # spec.expirationSeconds is a 32-bit number
 

@@ -24,7 +24,7 @@ from .._certs.request import (
     standing,
     usages_for,
 )
-from .._certs.wanted import Person, Wanted
+from .._certs.wanted import Person, Wanted, read_wanted
 from .._core.errors import BackendFailed, CollError, Conflict, Refused
 from .._core.names import dns_name
 from .._core.plan import Plan, Stage, Step
@@ -120,6 +120,12 @@ class UserCertFlow:
         self._attempts: dict[str, Attempt] = {}
         self._objects: dict[str, Obj] = {}
         self._certificates: dict[str, tuple[str, Certificate]] = {}
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any], outside: Outside) -> UserCertFlow:
+        """The flow for a task's options; raises BadInput when one of them is wrong."""
+        stop_on_error = params["on_error"] == "stop"
+        return cls(read_wanted(params), outside, concurrency=params["concurrency"], stop_on_error=stop_on_error)
 
     def observe(self) -> Seen:
         """The pairs; the requests on the server only when somebody is due or is to go: then one LIST for all."""

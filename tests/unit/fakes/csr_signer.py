@@ -33,7 +33,7 @@ class CsrSigner:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "fake-ca")])
         api.on_write.append(self._stamp)
-        api.after_write.append(self._maybe_sign)
+        api.after_write.append(self._after_write)
 
     def _stamp(self, method: str, path: str, obj: dict[str, Any]) -> None:
         if method == "POST" and path.startswith(REQUESTS):
@@ -41,19 +41,23 @@ class CsrSigner:
             if obj["spec"].get("expirationSeconds", 600) < 600:
                 raise BackendFailed("spec.expirationSeconds: may not be less than 600 seconds.", status=422, reason="Invalid")
 
-    def _maybe_sign(self, _method: str, path: str, obj: dict[str, Any]) -> None:
-        conditions = obj.get("status", {}).get("conditions", [])
-        approved = any(condition["type"] == "Approved" for condition in conditions)
-        if not path.endswith("/approval") or not approved or self.behave == "ignore":
-            return
-        key = path[: -len("/approval")]
+    def _after_write(self, _method: str, path: str, obj: dict[str, Any]) -> None:
+        approved = any(condition["type"] == "Approved" for condition in obj.get("status", {}).get("conditions", []))
+        if path.endswith("/approval") and approved:
+            self.handle(path[: -len("/approval")])
+
+    def handle(self, path: str) -> None:
+        """Do with an approved request what ``behave`` says."""
+        obj = self.api.objects[path]
         status = dict(obj["status"])
+        if self.behave == "ignore":
+            return
         if self.behave == "fail":
             failed = {"type": "Failed", "status": "True", "reason": "SignerValidationFailure", "message": "usages do not fit"}
-            status["conditions"] = [*conditions, failed]
+            status["conditions"] = [*status["conditions"], failed]
         else:
             status["certificate"] = base64.b64encode(self.issue(obj["spec"])).decode()
-        self.api._store("MODIFIED", key, {**obj, "status": status})
+        self.api.change(path, {**obj, "status": status})
 
     def issue(self, spec: dict[str, Any]) -> bytes:
         """The certificate a signer would make of a request's spec."""

@@ -53,6 +53,11 @@ class FakeKubeApi:
         with self._lock:
             return self._store("ADDED", path, self._born(path, body))
 
+    def change(self, path: str, obj: Mapping[str, Any]) -> None:
+        """Store an object's new state as somebody else would."""
+        with self._lock:
+            self._store("MODIFIED", path, copy.deepcopy(dict(obj)))
+
     def drop(self, path: str) -> None:
         """Take an object away as somebody else would."""
         with self._lock:
