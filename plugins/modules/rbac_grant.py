@@ -85,12 +85,9 @@ options:
         type: str
       scope:
         description:
-          - Where the grant is valid. The default is V(namespaces) if O(grants[].namespaces) is given; without it, V(cluster)
-            has to be said.
+          - Where the grant is valid, V(cluster) or V(namespaces). The default is V(namespaces) if O(grants[].namespaces) is
+            given; without it, V(cluster) has to be said.
         type: str
-        choices:
-          - cluster
-          - namespaces
       namespaces:
         description:
           - Names of the namespaces in which the grant is valid.
@@ -98,11 +95,8 @@ options:
         elements: str
       state:
         description:
-          - Whether the grant is to exist. The default is O(state).
+          - Whether the grant is to exist (V(present)) or to be removed (V(absent)). The default is O(state).
         type: str
-        choices:
-          - present
-          - absent
   prune:
     description:
       - Whether grants of O(owner) that are not in O(grants) are removed.
@@ -258,9 +252,10 @@ SPEC: dict[str, dict[str, Any]] = {
             },
             "role": {"type": "str"},
             "cluster_role": {"type": "str"},
-            "scope": {"type": "str", "choices": ["cluster", "namespaces"]},
+            # Without choices, which would refuse null; the words are checked with the rest of the entry.
+            "scope": {"type": "str"},
             "namespaces": _NAMES,
-            "state": {"type": "str", "choices": ["present", "absent"]},
+            "state": {"type": "str"},
         },
     },
     "prune": {"type": "bool", "default": False},

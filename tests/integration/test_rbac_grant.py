@@ -56,7 +56,7 @@ def world(lab: Any, run_module: Callable[..., Any]) -> Iterator[World]:
 
 def test_a_grant_is_predicted_made_kept_and_taken_back(world: World) -> None:
     grants = [
-        world.grant("anna"),
+        world.grant("anna", scope=None, state=None, role=None),
         {"subjects": {"groups": ["auditors"]}, "cluster_role": "view", "scope": "cluster", "namespaces": None, "role": None},
     ]
     names = {f"anna: edit in {world.namespace}": "created", "group auditors: view in the whole cluster": "created"}

@@ -95,6 +95,7 @@ def wanted_from_params(params: Mapping[str, Any]) -> Wanted:
     grants: dict[Grant, bool] = {}
     first: dict[Grant, int] = {}
     for number, entry in enumerate(params["grants"] or ()):
+        state = _word(entry, "state", ("present", "absent"), f"grants[{number}]") or params["state"]
         for grant in _grants(entry, f"grants[{number}]"):
             if grant in grants:
                 raise BadInput(
@@ -102,7 +103,7 @@ def wanted_from_params(params: Mapping[str, Any]) -> Wanted:
                     hint="Say each grant once.",
                 )
             first[grant] = number
-            grants[grant] = (entry.get("state") or params["state"]) == "present"
+            grants[grant] = state == "present"
     policy = Policy(
         owner=owner,
         prune=params["prune"],
@@ -121,6 +122,13 @@ def _grants(entry: Mapping[str, Any], where: str) -> Iterator[Grant]:
             yield Grant(subject, role, place)
 
 
+def _word(entry: Mapping[str, Any], option: str, words: tuple[str, str], where: str) -> Optional[str]:
+    word = entry.get(option)
+    if word is not None and word not in words:
+        raise BadInput(f"{where}: {option} {str(word)[:80]!r} is neither {words[0]} nor {words[1]}.")
+    return word
+
+
 def _role(entry: Mapping[str, Any], where: str) -> Role:
     given = [
         Role(kind, str(entry[option]))
@@ -136,7 +144,7 @@ def _role(entry: Mapping[str, Any], where: str) -> Role:
 
 def _places(entry: Mapping[str, Any], role: Role, where: str) -> Iterable[str]:
     namespaces = entry.get("namespaces") or []
-    scope = entry.get("scope") or ("namespaces" if namespaces else None)
+    scope = _word(entry, "scope", ("cluster", "namespaces"), where) or ("namespaces" if namespaces else None)
     if scope is None:
         raise BadInput(f"{where} does not say where it is valid.", hint="Give namespaces, or scope: cluster.")
     if scope == "cluster":

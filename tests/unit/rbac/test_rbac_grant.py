@@ -141,6 +141,8 @@ def test_null_is_the_same_as_left_out() -> None:
             [users("anna", role="r", cluster_role=None, namespaces=None, scope="cluster")],
             "cannot be granted in the whole cluster",
         ),
+        ([users("anna", scope="world")], "grants[0]: scope 'world' is neither cluster nor namespaces"),
+        ([users("anna", state="gone")], "grants[0]: state 'gone' is neither present nor absent"),
         ([users("anna", namespaces=["Red"])], "namespace 'Red' is not an allowed name"),
     ],
 )
