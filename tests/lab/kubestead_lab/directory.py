@@ -71,12 +71,12 @@ index objectClass,uid,mail,uidNumber,gidNumber,cn,member,memberUid eq
 limits dn.exact="{manager}" size=unlimited size.prtotal=unlimited time=unlimited
 
 access to attrs=userPassword
-  by dn.exact="{manager}" manage
+  by dn.exact="{manager}" write
   by self =xw
   by anonymous auth
   by * none
 access to *
-  by dn.exact="{manager}" manage
+  by dn.exact="{manager}" write
   by * read
 
 overlay ppolicy
