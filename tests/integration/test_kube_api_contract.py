@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.kubestead.platform.plugins.module_utils._adapters.kube_api import KubeApiClient
+
 from contracts.kube_api import KubeApiContract
 
 

@@ -215,7 +215,7 @@ def _pool(login: KubeLogin, timeout: float) -> Any:
     if login.server.startswith("https:"):
         options["ssl_context"] = tls_context(login)
         if login.server_name:
-            options.update(server_hostname=login.server_name, assert_hostname=login.server_name)
+            options["server_hostname"] = login.server_name
         if not login.verify:
             urllib3.disable_warnings()  # the task asked for it
             options.update(cert_reqs="CERT_NONE", assert_hostname=False)
