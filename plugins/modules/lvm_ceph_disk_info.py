@@ -25,7 +25,8 @@ extends_documentation_fragment:
 options:
   disks:
     description:
-      - The disks to look at, by default all disks of the node, each under its kernel name.
+      - The disks to look at, by default all disks of the node, each under its kernel name. The list given to
+        M(kubestead.platform.lvm_ceph_disk) can be given here too.
     type: list
     elements: dict
     suboptions:
@@ -67,6 +68,47 @@ options:
             description:
               - Whether it is a spinning disk.
             type: bool
+      expect:
+        description:
+          - Properties the disk must have too, as in O(disks[].match); one that has not is left out of RV(storage_node).
+        type: dict
+        suboptions:
+          serial:
+            description:
+              - As in O(disks[].match).
+            type: str
+          wwn:
+            description:
+              - As in O(disks[].match).
+            type: str
+          model:
+            description:
+              - As in O(disks[].match).
+            type: str
+          min_size:
+            description:
+              - As in O(disks[].match).
+            type: str
+          max_size:
+            description:
+              - As in O(disks[].match).
+            type: str
+          rotational:
+            description:
+              - As in O(disks[].match).
+            type: bool
+      layout:
+        description:
+          - A disk that is V(raw) and that M(kubestead.platform.lvm_ceph_disk) would not refuse is part of RV(storage_node).
+        type: str
+        choices:
+          - raw
+          - volumes
+        default: volumes
+      device_class:
+        description:
+          - Ceph's device class of a disk that is V(raw).
+        type: str
   node_name:
     description:
       - Name of the node in Kubernetes, by default its host name. Volumes made under another name are not this node's.
@@ -135,7 +177,7 @@ counts:
 storage_node:
   description:
     - The node's entry of a C(CephCluster) object's C(spec.storage.nodes), with the finished volumes that
-      M(kubestead.platform.lvm_ceph_disk) made on this node.
+      M(kubestead.platform.lvm_ceph_disk) made on this node, and the disks named with the layout V(raw).
   returned: always
   type: dict
   sample:
@@ -165,6 +207,9 @@ DISK: dict[str, dict[str, Any]] = {
     "id": {"type": "str", "required": True},
     "device": {"type": "path"},
     "match": {"type": "dict", "options": CRITERIA},
+    "expect": {"type": "dict", "options": CRITERIA},
+    "layout": {"type": "str", "choices": ["raw", "volumes"], "default": "volumes"},
+    "device_class": {"type": "str"},
 }
 SPEC: dict[str, dict[str, Any]] = {
     "disks": {"type": "list", "elements": "dict", "options": DISK},

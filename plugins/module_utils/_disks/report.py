@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from .._core.plan import Verdict
 from . import tags
 from .model import Node
+from .planner import Assessed
 from .wanted import RAW
 
 _THERE = ("created", "updated", "unchanged")
@@ -41,4 +42,13 @@ def devices_of_node(node: Node, node_name: str) -> list[tuple[str, str]]:
         (f"/dev/{volume.full_name}", tags.device_class(volume))
         for volume in node.volumes.values()
         if tags.volume_is_ours(volume, node_name) and not tags.is_new(volume)
+    ]
+
+
+def raw_devices(assessed: Iterable[Assessed]) -> list[tuple[str, str]]:
+    """The disks named for Ceph as they are that it may have, or has already."""
+    return [
+        (one.device.path, one.disk.device_class)
+        for one in assessed
+        if one.disk.layout == RAW and one.error is None and one.device is not None
     ]

@@ -41,11 +41,12 @@ class LvmCephDiskInfoFlow:
         self._node_name = planner.effective_node_name(self._wanted, node)
         targets = planner.targets(self._wanted, node) if self._wanted.disks else dict.fromkeys(node.devices, ())
         fresh = new_volumes(node, self._node_name, node.groups)
-        self._devices = report.devices_of_node(node, self._node_name)
         return self._reader.with_findings(node, targets, fresh)
 
     def decide(self, seen: Node) -> Plan:
         """A verdict per disk."""
+        raw = report.raw_devices(planner.assess(self._wanted, seen).values())
+        self._devices = [*report.devices_of_node(seen, self._node_name), *raw]
         disks = self._wanted.disks or tuple(WantedDisk(device.kname, device.path) for device in seen.devices.values())
         return Plan(tuple(self._verdict(disk, seen) for disk in disks))
 
@@ -54,7 +55,7 @@ class LvmCephDiskInfoFlow:
         return ()
 
     def report(self, run: Run) -> Mapping[str, object]:  # noqa: ARG002 - the shape of every flow
-        """The node's entry for Rook, from the volumes that are there."""
+        """The node's entry for Rook, from the volumes that are there and the disks named as raw."""
         return {"storage_node": report.storage_node(self._node_name, self._devices)}
 
     def _verdict(self, disk: WantedDisk, node: Node) -> Verdict:
