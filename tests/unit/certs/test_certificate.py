@@ -143,7 +143,7 @@ def test_one_changed_byte_is_unreadable_or_still_a_certificate(position: int, by
 @given(st.data())
 def test_damage_inside_is_unreadable_or_still_a_certificate(data: st.DataObject) -> None:
     der = bytearray(x509.load_pem_x509_certificate(PEM).public_bytes(serialization.Encoding.DER))
-    for _ in range(data.draw(st.integers(1, 4))):
+    for _time in range(data.draw(st.integers(1, 4))):
         der[data.draw(st.integers(0, len(der) - 1))] = data.draw(st.integers(0, 255))
     framed = b"-----BEGIN CERTIFICATE-----\n" + base64.b64encode(bytes(der)) + b"\n-----END CERTIFICATE-----\n"
     try:

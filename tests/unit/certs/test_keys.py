@@ -31,4 +31,4 @@ def test_no_bytes_break_the_reader(content: bytes) -> None:
 
 
 def test_names_cannot_be_guessed() -> None:
-    assert len({KEYS.token() for _ in range(1000)}) == 1000
+    assert len({KEYS.token() for _time in range(1000)}) == 1000

@@ -39,7 +39,13 @@ class CsrSigner:
         if method == "POST" and path.startswith(REQUESTS):
             obj["spec"].update(username=self.api.user, groups=[*self.api.groups, "system:authenticated"])
             if obj["spec"].get("expirationSeconds", 600) < 600:
-                raise BackendFailed("spec.expirationSeconds: may not be less than 600 seconds.", status=422, reason="Invalid")
+                raise _invalid("spec.expirationSeconds: may not be less than 600 seconds.")
+            if b"CERTIFICATE REQUEST" not in base64.b64decode(obj["spec"]["request"]):
+                raise _invalid("spec.request: PEM block type must be CERTIFICATE REQUEST.")
+        if path.endswith("/approval"):
+            kinds = [condition["type"] for condition in obj["status"]["conditions"]]
+            if len(set(kinds)) < len(kinds):
+                raise _invalid("status.conditions: duplicate value.")
 
     def _after_write(self, _method: str, path: str, obj: dict[str, Any]) -> None:
         approved = any(condition["type"] == "Approved" for condition in obj.get("status", {}).get("conditions", []))
@@ -50,7 +56,7 @@ class CsrSigner:
         """Do with an approved request what ``behave`` says."""
         obj = self.api.objects[path]
         status = dict(obj["status"])
-        if self.behave == "ignore":
+        if self.behave == "ignore" or obj["spec"]["signerName"] != "kubernetes.io/kube-apiserver-client":
             return
         if self.behave == "fail":
             failed = {"type": "Failed", "status": "True", "reason": "SignerValidationFailure", "message": "usages do not fit"}
@@ -76,6 +82,10 @@ class CsrSigner:
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
         )
         return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def _invalid(message: str) -> BackendFailed:
+    return BackendFailed(message, status=422, reason="Invalid")
 
 
 def _as_go_writes_it(subject: x509.Name) -> x509.Name:
