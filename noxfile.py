@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -39,6 +40,9 @@ antsibull_nox.load_antsibull_nox_toml()
 @nox.session(default=True, venv_backend="none")
 def sanity(session: nox.Session) -> None:
     """Run `ansible-test sanity --local` on a copy of the committed and new files. Arguments: tests to run."""
+    (CACHE / "sanity").mkdir(parents=True, exist_ok=True)
+    lock = (CACHE / "sanity" / "lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)  # a second run waits, or it would take the copy away from the first
     copy = fresh_copy(CACHE / "sanity" / "ansible_collections" / "kubestead" / "platform")
     home = CACHE / "sanity" / "home"
     offer_pip(home / ".ansible" / "test" / "cache")

@@ -380,7 +380,7 @@ entries:
       type: list
       elements: str
       returned: for groups
-      sample: [uid=ben,ou=people,dc=example,dc=org]
+      sample: ["uid=ben,ou=people,dc=example,dc=org"]
     left_out:
       description: Members that were not added because their accounts failed.
       type: list

@@ -40,7 +40,7 @@ def ours(folder: Path, number: int) -> list[Row]:
     ]
     inventory = os.environ.get("KUBESTEAD_LAB_INVENTORY", str(ROOT / ".cache/lab/inventory.yml"))
     command = ["ansible-playbook", "-i", inventory, "kubestead.platform.onboard_users", *variables]
-    first, _ = timed(f"our role, {number} people", command)
+    first, _printed = timed(f"our role, {number} people", command)
     again, printed = timed(f"our role again, {number} people", command)
     changed = "changed=0" in printed
     return [
@@ -52,7 +52,9 @@ def ours(folder: Path, number: int) -> list[Row]:
 def bare(folder: Path, number: int) -> Row:
     """The floor."""
     script = str(ROOT / "tests/bench/bare_client.py")
-    _, printed = timed(f"bare client, {number} people", [sys.executable, script, str(number), str(folder / f"bare{number}")])
+    _seconds, printed = timed(
+        f"bare client, {number} people", [sys.executable, script, str(number), str(folder / f"bare{number}")]
+    )
     return Row("onboard", "bare client", number, float(json.loads(printed.strip().splitlines()[-1])["seconds"]))
 
 
@@ -69,10 +71,10 @@ def stock(folder: Path, number: int) -> list[Row]:
     }
     command = ["ansible-playbook", str(ROOT / "tests/bench/stock_onboard.yml"), "-e", json.dumps(variables)]
     minutes = number * 5 // 60
-    first, _ = timed(f"stock modules, {number} people (about {minutes} min)", command, timeout=7200)
+    first, _printed = timed(f"stock modules, {number} people (about {minutes} min)", command, timeout=7200)
     rows = [Row("onboard", "stock modules", number, first)]
     if number <= STOCK_UNCHANGED_UP_TO:
-        again, _ = timed(f"stock modules again, {number} people", command, timeout=7200)
+        again, _printed = timed(f"stock modules again, {number} people", command, timeout=7200)
         rows.append(Row("onboard, nothing to do", "stock modules", number, again))
     return rows
 

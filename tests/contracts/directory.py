@@ -85,7 +85,7 @@ class DirectoryContract:
 
     def test_adding_twice_is_a_conflict(self, directory: Directory, base: str, mark: str) -> None:
         op = person(dn.child("uid", mark, base))
-        first, second = (write(directory, op)[0] for _ in range(2))
+        first, second = (write(directory, op)[0] for _time in range(2))
         assert first is None and isinstance(second, Conflict) and second.facts["ldap_result"] == "entryAlreadyExists"
 
     def test_a_value_can_be_swapped_only_by_who_knows_the_old_one(self, directory: Directory, base: str, mark: str) -> None:

@@ -48,7 +48,7 @@ def short(path: Path) -> str:
 def test_every_file_begins_with_its_licence() -> None:
     without = []
     for path in OWN_FILES:
-        if path.suffix in WITH_HEADER:
+        if path.suffix in WITH_HEADER and path.stat().st_size:
             head = path.read_text(encoding="utf-8").splitlines()[:5]
             if not all(any(line.lstrip("#/. -").startswith(part) for line in head) for part in HEADER):
                 without.append(short(path))

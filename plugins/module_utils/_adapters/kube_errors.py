@@ -38,7 +38,7 @@ def attempt(method: str, path: str) -> Attempt:
     if not match:
         return Attempt(f"{_WORDS.get(method, 'read')} {path}", f"{_RIGHTS.get(method, 'get')} on the path {path}", "")
     group, namespace, kind, rest = match.group("group", "ns", "kind", "rest")
-    name, _, sub = (rest or "").lstrip("/").partition("/")
+    name, _slash, sub = (rest or "").lstrip("/").partition("/")
     bulk = not name and method == "GET"
     where = f" in namespace {namespace!r}" if namespace else ""
     thing = f"{kind}{'/' + sub if sub else ''}"

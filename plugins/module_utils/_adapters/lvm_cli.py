@@ -68,7 +68,8 @@ def run_command(argv: Sequence[str], timeout: float) -> tuple[int, str, str]:
     path = os.pathsep.join(("/usr/sbin", "/usr/bin", "/sbin", "/bin"))
     environment = {"PATH": path, "LC_ALL": "C", "LANGUAGE": "C", "HOME": "/", "LVM_SUPPRESS_FD_WARNINGS": "1"}
     try:
-        process = subprocess.Popen(
+        # run_command of ansible.module_utils can neither end a process group nor stop waiting.
+        process = subprocess.Popen(  # pylint: disable=ansible-bad-function
             list(argv),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -16,6 +16,6 @@ def new_password() -> str:
     """Twenty characters of all four kinds that password policies ask for (about 116 bits)."""
     alphabet = "".join(_KINDS)
     while True:
-        text = "".join(secrets.choice(alphabet) for _ in range(_LENGTH))
+        text = "".join(secrets.choice(alphabet) for _place in range(_LENGTH))
         if all(any(char in kind for char in text) for kind in _KINDS) and text[0] in string.ascii_letters:
             return text

@@ -147,7 +147,7 @@ def event(kind: str, name: str, version: str) -> bytes:
 def test_a_broken_watch_is_resumed_where_it_was(server: Server, client) -> None:
     server.script((200, event("ADDED", "one", "5") + event("BOOKMARK", "", "8")), (500, {}), (200, event("ADDED", "two", "9")))
     events = client().watch(PODS, "4", seconds=5)
-    assert [next(events)["object"]["metadata"]["name"] for _ in range(2)] == ["one", "two"]
+    assert [next(events)["object"]["metadata"]["name"] for _time in range(2)] == ["one", "two"]
     events.close()
     asked = [path for _method, path, _headers, _body in server.requests]
     assert "resourceVersion=4" in asked[0] and "resourceVersion=8" in asked[1] and "resourceVersion=8" in asked[2]
@@ -161,7 +161,7 @@ def test_an_expired_watch_begins_again_with_a_list(server: Server, client, expir
     listing = {"metadata": {"resourceVersion": "20"}, "items": [{"metadata": {"name": "one", "resourceVersion": "15"}}]}
     server.script(expired, (200, listing), (200, event("MODIFIED", "one", "21")))
     events = client().watch(PODS, "1", seconds=5)
-    assert [next(events)["type"] for _ in range(2)] == ["ADDED", "MODIFIED"]
+    assert [next(events)["type"] for _time in range(2)] == ["ADDED", "MODIFIED"]
     events.close()
     assert "resourceVersion=20" in server.requests[2][1]
 
