@@ -55,7 +55,12 @@ ip addr replace "$address" dev vec0
 ip link set vec0 up
 mkdir -p -m 700 /root/.ssh
 echo "ssh-ed25519 $key lab" >/root/.ssh/authorized_keys
-[ -f /etc/ssh/ssh_host_ed25519_key ] || ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key
+# A key cut short by a power failure is no key.
+if ! ssh-keygen -y -P '' -f /etc/ssh/ssh_host_ed25519_key >/dev/null 2>&1; then
+  rm -f /etc/ssh/ssh_host_ed25519_key*
+  ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key
+  sync
+fi
 """
 
 IDENTITY_UNIT = """\

@@ -178,7 +178,10 @@ def boot(lab: Lab, node: Node) -> None:
     while not succeeds(ssh(lab, node, "true", patience=1), timeout=8):
         machine.must_live()
         if time.monotonic() > deadline:
-            raise LabError(f"{node.name} takes no login after {_BOOT_SECONDS:.0f} s.", hint=f"Its console is in {machine.log}.")
+            raise LabError(
+                f"{node.name} takes no login after {_BOOT_SECONDS:.0f} s.",
+                hint=f"Its console is in {machine.log}; `lab reset --only nodes` starts with blank disks.",
+            )
         time.sleep(0.2)
 
 

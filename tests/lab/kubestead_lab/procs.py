@@ -83,7 +83,7 @@ class Daemon:
             return
         self.pid_file.parent.mkdir(parents=True, exist_ok=True)
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        self.pid_file.unlink(missing_ok=True)
+        self._end_remains()
         with self.log.open("wb") as log:
             launcher = ["nsenter", f"--net=/run/netns/{namespace}", "--", "sh", "-c", _LAUNCHER, str(self.pid_file), *argv]
             subprocess.Popen(launcher, cwd=cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
@@ -112,6 +112,10 @@ class Daemon:
             if not self.ended_within(grace):
                 os.kill(pid, signal.SIGKILL)
                 self.ended_within(5.0)
+        self._end_remains()
+
+    def _end_remains(self) -> None:
+        # A daemon that was killed may leave what it forked, and that holds its disks and ports.
         known = recorded(self.pid_file)
         if known is not None:
             end_session(known)
