@@ -24,7 +24,7 @@ except ImportError:  # _ansible.deps says so in one sentence before anything her
 
 # Where the socket of ldapi:/// is, by distribution.
 _SOCKETS = ("/run/slapd/ldapi", "/var/run/slapd/ldapi", "/run/openldap/ldapi", "/var/run/openldap/ldapi", "/var/run/ldapi")
-_REASON = re.compile(r"\[Errno -?[0-9]+\] ([^\]'\"()]+)|(certificate verify failed: [^\[\"]+?)(?= \(_ssl|\"|'\)|$)")
+_REASON = re.compile(r"\[Errno -?[0-9]+\] ([^\]'\"()\n]+)|(certificate verify failed: [^\[\"\n]+?)(?= \(_ssl|\"|'\)|$)")
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def _context(login: Login) -> ssl.SSLContext:
 
 def _why(exc: Exception, connection: Any) -> str:
     """What went wrong, out of ldap3's nested messages."""
-    text = f"{connection.last_error or ''} {exc}"
+    text = f"{connection.last_error or ''}\n{exc}"
     found = _REASON.search(text)
     if found:
         return (found.group(1) or found.group(2)).strip().rstrip(".")
