@@ -22,7 +22,8 @@ except ImportError:  # said in words by need("cryptography") before any of this 
 _MAKERS: dict[str, Callable[[], Any]] = {
     "ecdsa-p256": lambda: ec.generate_private_key(ec.SECP256R1()),
     "ecdsa-p384": lambda: ec.generate_private_key(ec.SECP384R1()),
-    "ed25519": ed25519.Ed25519PrivateKey.generate,
+    # looked up late, because the library may be missing: pylint: disable-next=unnecessary-lambda
+    "ed25519": lambda: ed25519.Ed25519PrivateKey.generate(),
     "rsa-2048": lambda: rsa.generate_private_key(public_exponent=65537, key_size=2048),
     "rsa-3072": lambda: rsa.generate_private_key(public_exponent=65537, key_size=3072),
     "rsa-4096": lambda: rsa.generate_private_key(public_exponent=65537, key_size=4096),
