@@ -198,3 +198,18 @@ def test_reset_forgets_what_was_there(second: dict[str, str]) -> None:
     assert run("reset", *NO_NODES, env=second).returncode == 0
     assert run("exec", "--", "kubectl", "get", "namespace", "leftover", env=second).returncode != 0
     assert run("exec", "--", "kubectl", "get", "nodes", env=second).stdout.count("node") >= 2
+
+
+@pytest.mark.nodes
+def test_a_node_that_lost_its_power_comes_back_with_its_disks(second: dict[str, str]) -> None:
+    assert run("up", "--only", "nodes", env=second).returncode == 0
+    shell = ("exec", "--", "ssh", "node2")
+    assert run(*shell, "vgcreate kept /dev/ubdb && sync", env=second).returncode == 0
+    os.kill(int(pids(second)["node2"]), signal.SIGKILL)
+    back = run("up", "--only", "nodes", env=second)
+    assert back.returncode == 0, back.stderr
+    assert run(*shell, "vgs --noheadings -o vg_name", env=second).stdout.strip() == "kept"
+    assert run("down", env=second).returncode == 0
+    assert traces(second["KUBESTEAD_LAB_NAME"]) == []
+    assert run("reset", "--only", "nodes", env=second).returncode == 0
+    assert run(*shell, "vgs --noheadings -o vg_name", env=second).stdout.strip() == ""

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from kubestead_lab.commands import write
 from kubestead_lab.errors import LabError
 
 STAMP = "complete.json"
+_KEEP_SECONDS = 14 * 24 * 3600
 
 
 def recipe_key(facts: Mapping[str, str]) -> str:
@@ -97,9 +99,17 @@ def remove_tree(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
+def _forget_old(artefact: Artefact) -> None:
+    """Delete builds of the same thing by other recipes that nobody has used for a while."""
+    for stamp in artefact.root.glob(f"{artefact.name}-*/{STAMP}"):
+        if time.time() - stamp.stat().st_mtime > _KEEP_SECONDS:
+            remove_tree(stamp.parent)
+
+
 def ensure(artefact: Artefact, builder: Callable[[Path], None]) -> Path:
     """The artefact's folder: as it is if whole, else built aside and moved into place."""
     if is_whole(artefact.folder):
+        os.utime(artefact.folder / STAMP)
         return artefact.folder
     with exclusively(artefact.root / f".{artefact.name}.lock"):
         if is_whole(artefact.folder):
@@ -112,4 +122,5 @@ def ensure(artefact: Artefact, builder: Callable[[Path], None]) -> Path:
         remove_tree(artefact.folder)
         os.chmod(fresh, 0o755)
         os.replace(fresh, artefact.folder)
+        _forget_old(artefact)
     return artefact.folder

@@ -86,6 +86,16 @@ def test_another_recipe_is_another_place() -> None:
     assert recipe_key({"a": "1", "b": "2"}) == recipe_key({"b": "2", "a": "1"})
 
 
+def test_old_builds_by_other_recipes_go_away_and_recent_ones_stay(artefact: Artefact) -> None:
+    old, recent = (Artefact(artefact.root, artefact.name, recipe_key({"version": version})) for version in ("0.1", "0.9"))
+    for one in (old, recent):
+        ensure(one, Builder())
+    os.utime(old.folder / STAMP, (1, 1))
+    ensure(artefact, Builder())
+    assert not old.folder.exists()
+    assert is_whole(recent.folder)
+
+
 def test_nothing_is_deleted_through_a_mount() -> None:
     with pytest.raises(LabError, match="still mounted"):
         remove_tree(Path("/dev"))
