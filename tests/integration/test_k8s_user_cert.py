@@ -105,7 +105,7 @@ def test_a_person_gets_a_certificate_that_works_and_keeps_it(world: World) -> No
     foretold = world.run(*people, check=True)
     assert world.requests() == [] and not world.store.exists()
     done = world.run(*people, verify_login=True)
-    assert done["changed"] and foretold["changed"]
+    assert done["changed"] and foretold["changed"], done.result
     assert done.actions() == foretold.actions() == {world.anna: "created", world.bert: "created"}
     assert done.entry(world.anna)["login"]["user"] == world.anna
 
@@ -260,17 +260,18 @@ def test_an_unreachable_server_is_one_sentence(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("users", "said"),
+    ("users", "changes", "said"),
     [
-        (["anna", "anna"], "named twice"),
-        (["system:node:a"], "system:"),
-        ([{"name": "anna", "groups": ["system:masters"]}], "system:masters"),
-        ([{"name": "anna", "grups": ["a"]}], "grups"),
-        ([{"name": "anna", "lifetime": "5m"}], "lifetime"),
+        (["anna", "anna"], {}, "named twice"),
+        (["system:node:a"], {}, "system:"),
+        ([{"name": "anna", "groups": ["system:masters"]}], {}, "system:masters"),
+        ([{"name": "anna", "grups": ["a"]}], {}, "grups"),
+        ([{"name": "anna", "lifetime": "5m"}], {}, "lifetime"),
+        ([], {"concurrency": 0}, "concurrency"),
     ],
 )
-def test_bad_input_ends_before_any_write(world: World, users: list[Any], said: str) -> None:
-    done = world.run(world.bert, *users)
+def test_bad_input_ends_before_any_write(world: World, users: list[Any], changes: dict[str, Any], said: str) -> None:
+    done = world.run(world.bert, *users, **changes)
     assert done.status != 0 and said in done["msg"] and "Traceback" not in done.output
     assert world.requests() == [] and not world.store.exists()
 

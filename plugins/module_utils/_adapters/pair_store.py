@@ -10,6 +10,7 @@ moment leaves a key and a certificate that belong together.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -19,7 +20,8 @@ import time
 from typing import Any, Optional
 
 from .._certs.pair import StoredPair, StoredVersion
-from .._core.errors import BackendFailed, Conflict, Refused
+from .._core.errors import Conflict, Refused
+from .safe_folder import explained
 from .secret_file import SecretFiles
 
 _VERSION = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{12}", re.ASCII)
@@ -97,21 +99,19 @@ class PairStore:
         self._seen[name] = None
 
     def _current(self, name: str) -> Optional[str]:
-        try:
-            target = os.readlink(self._path(name, "current"))
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as exc:
-            raise Refused(f"{self._path(name, 'current')} is not a link.", hint="Move it away first.") from exc
-        if not _VERSION.fullmatch(target):
-            raise Refused(f"{self._path(name, 'current')} leads to {target[:80]!r}, which this module did not make.")
+        path = self._path(name, "current")
+        target = _read_link(path)
+        if target == "":
+            raise Refused(f"{path} is not a link.", hint="Move it away first.")
+        if target is not None and not _VERSION.fullmatch(target):
+            raise Refused(f"{path} leads to {target[:80]!r}, which this module did not make.", hint="Move it away first.")
         return target
 
     def _versions(self, name: str) -> list[str]:
-        try:
-            return [entry for entry in os.listdir(self._path(name)) if _VERSION.fullmatch(entry)]
-        except (FileNotFoundError, NotADirectoryError):
-            return []
+        path = self._path(name)
+        with explained(path, "read"):
+            entries = os.listdir(path) if os.path.isdir(path) else []
+        return [entry for entry in entries if _VERSION.fullmatch(entry)]
 
     def _version(self, name: str, version: str) -> StoredVersion:
         found = {file: self._files.find(self._path(name, version, file)) for file in (_KEY, _CERTIFICATE, _RECORD)}
@@ -133,15 +133,13 @@ class PairStore:
 
     def _check_link(self, name: str, suffix: str) -> bool:
         path = self._link(name, suffix)
-        try:
-            return os.readlink(path) == self._target(name, suffix)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        except OSError:
+        target = _read_link(path)
+        if target == "":
             raise Refused(
                 f"user {name!r}: {path} is a file of its own, not the link this module keeps there.",
                 hint="Move it away; a new key and certificate are then made.",
-            ) from None
+            )
+        return target == self._target(name, suffix)
 
     def _make_links(self, name: str) -> None:
         for suffix in ("key", "crt"):
@@ -154,12 +152,8 @@ class PairStore:
             self._files.write(path, stored.content, mode=0o600)
 
     def _remove_folder(self, path: str) -> None:
-        try:
+        with explained(path, "removed"), contextlib.suppress(FileNotFoundError):
             shutil.rmtree(path)
-        except FileNotFoundError:
-            pass
-        except OSError as exc:
-            raise BackendFailed(f"{path} could not be removed: {exc.strerror}.") from exc
 
     def _own(self, name: str) -> None:
         """Make this run the only one that writes here, and make sure that nobody wrote since the person was read."""
@@ -176,7 +170,8 @@ class PairStore:
         """The store's lock, held until the returned file is closed, which the end of the process does."""
         self._files.make_folder(os.path.join(self._root, ".pairs"))
         path = os.path.join(self._root, ".pairs", ".lock")
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with explained(path, "opened"):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         stream = os.fdopen(descriptor, "rb+", buffering=0)
         deadline = time.monotonic() + self._patience
         while True:
@@ -196,6 +191,19 @@ class PairStore:
 
     def _path(self, name: str, *below: str) -> str:
         return os.path.join(self._root, ".pairs", name, *below)
+
+
+def _read_link(path: str) -> Optional[str]:
+    """Where a link leads; None when nothing is there, empty when it is no link."""
+    with explained(path, "read"):
+        try:
+            return os.readlink(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as exc:
+            if exc.errno == errno.EINVAL:
+                return ""
+            raise
 
 
 class LedgerFile:

@@ -13,7 +13,7 @@ from typing import Any, Callable
 
 from ansible.module_utils.basic import AnsibleModule
 
-from .._core.errors import CollError
+from .._core.errors import BadInput, CollError
 from .._core.plan import Verdict, render_diff
 from .._core.run import Flow, Run, carry_out, count, entry_dict, settle
 
@@ -24,6 +24,7 @@ def converge(module: AnsibleModule, wire: Callable[[dict[str, Any]], Flow]) -> N
     """Wire a flow from the parameters, run it, and end the module with its result."""
     applied: list[Run] = []
     try:
+        _check_bulk_options(module.params)
         flow = wire(module.params)
         plan = flow.decide(flow.observe())
         if module.check_mode:
@@ -38,6 +39,12 @@ def converge(module: AnsibleModule, wire: Callable[[dict[str, Any]], Flow]) -> N
         where = traceback.extract_tb(exc.__traceback__)[-1]
         text = f"{type(exc).__name__} at {where.filename.rsplit('/', 1)[-1]}:{where.lineno}"
         module.fail_json(msg=f"This is a bug in kubestead.platform: {text}. Please report it.", changed=_changed(applied))
+
+
+def _check_bulk_options(params: Mapping[str, Any]) -> None:
+    """What an argument specification cannot say."""
+    if params.get("concurrency") is not None and params["concurrency"] < 1:
+        raise BadInput(f"concurrency is {params['concurrency']}.", hint="At least one entry has to be written at a time.")
 
 
 def _changed(applied: Sequence[Run]) -> bool:
