@@ -20,7 +20,20 @@ def _filter(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return function(*plain(args), **plain(kwargs))
         except CollError as exc:
-            raise AnsibleFilterError(exc.sentence()) from exc
+            raise AnsibleFilterError(exc.sentence()) from None
+
+    return call
+
+
+def _problems(function: Callable[..., Any]) -> Callable[..., list[str]]:
+    """What ``function`` would complain about, as text: an assertion tells it better than a failed filter."""
+
+    def call(*args: Any, **kwargs: Any) -> list[str]:
+        try:
+            function(*plain(args), **plain(kwargs))
+        except CollError as exc:
+            return [exc.sentence()]
+        return []
 
     return call
 
@@ -38,5 +51,6 @@ class FilterModule:
             "people_failed": _filter(report.failed_people),
             "people_grants": _filter(lists.people_grants),
             "people_kubeconfigs": _filter(lists.people_kubeconfigs),
+            "people_problems": _problems(lists.people_kubeconfigs),
             "people_report": _filter(report.people_report),
         }

@@ -20,7 +20,20 @@ def _filter(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return function(*plain(args), **plain(kwargs))
         except CollError as exc:
-            raise AnsibleFilterError(exc.sentence()) from exc
+            raise AnsibleFilterError(exc.sentence()) from None
+
+    return call
+
+
+def _problems(function: Callable[..., Any]) -> Callable[..., list[str]]:
+    """What ``function`` would complain about, as text: an assertion tells it better than a failed filter."""
+
+    def call(*args: Any, **kwargs: Any) -> list[str]:
+        try:
+            function(*plain(args), **plain(kwargs))
+        except CollError as exc:
+            return [exc.sentence()]
+        return []
 
     return call
 
@@ -38,4 +51,5 @@ class FilterModule:
             "rook_dry_run": _filter(manifests.split_by_dry_run),
             "rook_manifests": _filter(manifests.operator_manifests),
             "rook_storage_nodes": _filter(storage.storage_nodes),
+            "rook_storage_problems": _problems(storage.storage_nodes),
         }
