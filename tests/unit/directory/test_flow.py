@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Optional
 
 import pytest
-from ansible_collections.kubestead.platform.plugins.module_utils._core.errors import BadInput, CollError, Refused
+from ansible_collections.kubestead.platform.plugins.module_utils._core.errors import CollError, Refused
 from ansible_collections.kubestead.platform.plugins.module_utils._core.plan import Verdict, render_diff
 from ansible_collections.kubestead.platform.plugins.module_utils._core.ports import StoredFile
 from ansible_collections.kubestead.platform.plugins.module_utils._core.run import Run, carry_out, entry_dict, settle
@@ -375,42 +375,3 @@ def test_an_account_that_exists_twice_or_elsewhere_is_told_apart(world: World) -
     assert world.go({"uid": "ben", "cn": "Ben"})["ben"].facts["dn"] == f"uid=ben,ou=sub,{USERS}"
     world.directory.put(f"uid=anna,ou=sub,{USERS}", **held)
     assert "exists 2 times" in str(error(world.go({"uid": "anna", "cn": "New"})["anna"]))
-
-
-BAD: list[tuple[dict[str, Any], str]] = [
-    ({"accounts": [{"uid": "Anna"}]}, "not an allowed name"),
-    ({"accounts": [{"uid": "anna"}, {"uid": "anna"}]}, "named twice"),
-    ({"accounts": [{"uid": "system:admin"}]}, "system:"),
-    ({"accounts": [{"uid": "anna", "uid_number": "x"}]}, "uid_number 'x' is not a number"),
-    ({"accounts": [{"uid": "anna", "uid_number": "0"}]}, "not a number from 1"),
-    ({"accounts": [{"uid": "a", "uid_number": "7"}, {"uid": "b", "uid_number": "7"}]}, "a and b have the same uid_number"),
-    ({"accounts": [{"uid": "anna", "cn": ""}]}, "cn is empty"),
-    ({"accounts": [{"uid": "anna", "cn": "a\nb"}]}, "line break"),
-    ({"accounts": [{"uid": "anna", "password": "x" * 9, "generate_password": True}]}, "exclude each other"),
-    ({"accounts": [{"uid": "anna", "password": ""}]}, "password is empty"),
-    ({"accounts": [{"uid": "anna", "password": "ANNA"}]}, "public value"),
-    ({"accounts": [{"uid": "anna", "mail": ["a@b"], "password": "a@b"}]}, "public value"),
-    ({"accounts": [{"uid": "anna", "password_hash": "plain"}]}, "{SCHEME}"),
-    ({"accounts": [{"uid": "anna", "generate_password": True}], "password_directory": None}, "password_directory"),
-    ({"accounts": [{"uid": "anna", "home": "/x"}], "profile": "person"}, "needs profile: posix"),
-    ({"accounts": [{"uid": "anna", "groups": ["dev"]}], "groups": [{"cn": "Dev", "state": "absent"}]}, "to be absent"),
-    (
-        {"accounts": [{"uid": "anna", "groups": ["d"]}], "groups": [{"cn": "d", "members": {"remove": ["anna"]}}]},
-        "members.remove",
-    ),
-    ({"groups": [{"cn": "dev", "members": {"set": ["a"], "add": ["b"]}}]}, "members.set excludes"),
-    ({"groups": [{"cn": "dev", "members": {"add": ["a"], "remove": ["a"]}}]}, "both in members.add"),
-    ({"groups": [{"cn": "dev", "gid_number": 5}, {"cn": "ops", "gid_number": 5}]}, "same gid_number"),
-    ({"groups": [{"cn": "a\tb"}]}, "is not a name"),
-    ({"user_base": "people"}, "user_base: 'people' is not a DN"),
-    ({"id_range": {"min": 10, "max": 9}}, "id_range"),
-    ({"concurrency": 0}, "concurrency"),
-]
-
-
-@pytest.mark.parametrize(("options", "text"), BAD, ids=[text for _options, text in BAD])
-def test_wrong_values_end_the_task_before_anything_is_read(world: World, options: dict[str, Any], text: str) -> None:
-    asked = {"accounts": [], "groups": [], **options}
-    with pytest.raises((BadInput, Refused)) as caught:
-        world.flow(asked.pop("accounts"), asked.pop("groups"), **asked)
-    assert text in str(caught.value)
