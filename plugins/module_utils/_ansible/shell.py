@@ -7,13 +7,12 @@ Check mode, diff, partial failure and the way from an error to a result are writ
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any, Callable
 
 from ansible.module_utils.basic import AnsibleModule
 
-from .._core.errors import BadInput, CollError
+from .._core.errors import BadInput, Bug, CollError
 from .._core.plan import Verdict, render_diff
 from .._core.run import Flow, Run, carry_out, count, entry_dict, settle
 
@@ -22,7 +21,6 @@ _NAMED_IN_MESSAGE = 3
 
 def converge(module: AnsibleModule, wire: Callable[[dict[str, Any]], Flow]) -> None:
     """Wire a flow from the parameters, run it, and end the module with its result."""
-    applied: list[Run] = []
     try:
         _check_bulk_options(module.params)
         flow = wire(module.params)
@@ -31,14 +29,12 @@ def converge(module: AnsibleModule, wire: Callable[[dict[str, Any]], Flow]) -> N
             run = Run(plan)
         else:
             run = carry_out(plan, flow.execute, stop_on_error=flow.stop_on_error)
-        applied.append(run)
-        _finish(module, run, flow.report(run))
     except CollError as exc:
-        module.fail_json(msg=exc.sentence(), error=exc.as_dict(), changed=_changed(applied))
-    except Exception as exc:  # a bug of ours: say where, without the values that a traceback may show
-        where = traceback.extract_tb(exc.__traceback__)[-1]
-        text = f"{type(exc).__name__} at {where.filename.rsplit('/', 1)[-1]}:{where.lineno}"
-        module.fail_json(msg=f"This is a bug in kubestead.platform: {text}. Please report it.", changed=_changed(applied))
+        _fail_before_writing(module, exc)
+    except Exception as exc:
+        _fail_before_writing(module, Bug.from_exception(exc))
+    else:
+        _finish(module, run, flow.report(run))
 
 
 def _check_bulk_options(params: Mapping[str, Any]) -> None:
@@ -47,8 +43,9 @@ def _check_bulk_options(params: Mapping[str, Any]) -> None:
         raise BadInput(f"concurrency is {params['concurrency']}.", hint="At least one entry has to be written at a time.")
 
 
-def _changed(applied: Sequence[Run]) -> bool:
-    return any(run.executed and run.done for run in applied)
+def _fail_before_writing(module: AnsibleModule, error: CollError) -> None:
+    """Whatever happens while a plan is carried out becomes an outcome of its steps; here nothing has been written."""
+    module.fail_json(msg=error.sentence(), error=error.as_dict(), changed=False)
 
 
 def _finish(module: AnsibleModule, run: Run, extra: Mapping[str, object]) -> None:

@@ -8,6 +8,8 @@ A message is one sentence that names the entry it is about; ``hint`` says what t
 
 from __future__ import annotations
 
+import traceback
+
 
 class CollError(Exception):
     """Base of all errors this collection raises on purpose."""
@@ -56,3 +58,16 @@ class Denied(BackendFailed):
     """The server knows who asks and says no."""
 
     code = "denied"
+
+
+class Bug(CollError):
+    """An exception that nobody raised on purpose."""
+
+    code = "bug"
+
+    @classmethod
+    def from_exception(cls, exc: Exception) -> Bug:
+        """Says where it happened, without the values that a traceback may show."""
+        where = traceback.extract_tb(exc.__traceback__)[-1]
+        place = f"{where.filename.rsplit('/', 1)[-1]}:{where.lineno}"
+        return cls(f"This is a bug in kubestead.platform: {type(exc).__name__} at {place}.", hint="Please report it.")

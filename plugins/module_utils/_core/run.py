@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Callable, Optional, Protocol
 
 from . import pool
-from .errors import CollError
+from .errors import Bug, CollError
 from .plan import ACTIONS, Plan, Stage, Step, Verdict, entry_key
 
 
@@ -87,11 +87,23 @@ def carry_out(plan: Plan, execute: Callable[[Stage], Iterable[Outcome]], *, stop
         steps = tuple(step for step in stage.steps if step.entry not in failed)
         if not steps:
             continue
-        for outcome in execute(Stage(stage.name, steps)):
+        for outcome in _outcomes(execute, Stage(stage.name, steps)):
             outcomes.append(outcome)
             if outcome.error is not None:
                 failed.add(outcome.step.entry)
     return Run(plan, tuple(outcomes), executed=True)
+
+
+def _outcomes(execute: Callable[[Stage], Iterable[Outcome]], stage: Stage) -> Iterator[Outcome]:
+    """What a stage yields; an error that ends it as a whole is the outcome of the steps that were not answered yet."""
+    answered: set[int] = set()
+    try:
+        for outcome in execute(stage):
+            answered.add(id(outcome.step))
+            yield outcome
+    except Exception as exc:  # noqa: BLE001 - whatever it was, what is written by now has to be told
+        error = exc if isinstance(exc, CollError) else Bug.from_exception(exc)
+        yield from (Outcome(step, error=error) for step in stage.steps if id(step) not in answered)
 
 
 def settle(run: Run) -> tuple[Verdict, ...]:

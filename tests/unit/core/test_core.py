@@ -60,6 +60,20 @@ def test_with_stop_unfinished_entries_are_told_as_skipped_with_what_was_applied(
     assert first["action"] == "skipped" and first["applied"] == ["create thing a"]
 
 
+@pytest.mark.parametrize(("raised", "code"), [(BackendFailed("gone"), "backend_failed"), (KeyError("secret-value"), "bug")])
+def test_an_error_that_ends_a_stage_is_told_of_the_steps_it_left(raised: Exception, code: str) -> None:
+    def execute(stage: Stage):
+        yield run.Outcome(stage.steps[0])
+        raise raised
+
+    result = run.carry_out(plan("a", "b"), execute, stop_on_error=True)
+    first, second = (run.entry_dict(verdict) for verdict in run.settle(result))
+    assert [s.target for s in result.done] == ["thing a"], "what was written stays told as written"
+    assert first["action"] == "skipped"
+    assert second["error"]["code"] == code
+    assert "secret-value" not in str(second)
+
+
 def test_check_mode_shows_the_planned_actions() -> None:
     planned = run.Run(plan("a"))
     assert [v.action for v in run.settle(planned)] == ["created"] and len(planned.done) == 2
