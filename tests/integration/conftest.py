@@ -18,6 +18,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 LAB = ROOT / "tests" / "lab" / "lab"
+MODULE_MAIN = Path(__file__).with_name("module_main.py")
 
 
 @dataclass(frozen=True)
@@ -132,10 +133,30 @@ def run_module(lab: Lab, tmp_path: Path) -> Callable[..., ModuleRun]:
         command += ["--diff"] if diff else []
         if hosts != "localhost":
             command += ["-i", lab.env["KUBESTEAD_LAB_INVENTORY"]]
-        done = lab.exec(str(Path(sys.executable).parent / command[0]), *command[1:], check=False, timeout=timeout, env=ansible_env())
+        done = lab.exec(
+            str(Path(sys.executable).parent / command[0]), *command[1:], check=False, timeout=timeout, env=ansible_env()
+        )
         return ModuleRun(_task_result(done.stdout, done.stderr), done.returncode, done.stdout + done.stderr)
 
     return run
+
+
+@pytest.fixture
+def call_module(lab: Lab) -> Callable[..., ModuleRun]:
+    """The same for one module without a playbook around it: all of the module, and seconds faster."""
+
+    def call(name: str, arguments: Mapping[str, Any], *, check: bool = False, diff: bool = False) -> ModuleRun:
+        modes = {"_ansible_check_mode": check, "_ansible_diff": diff}
+        task = json.dumps({"module": name, "arguments": {**arguments, **modes}})
+        path = {"PYTHONPATH": str(ROOT / ".cache" / "collections")}
+        done = lab.exec(sys.executable, str(MODULE_MAIN), stdin=task, check=False, env=path)
+        try:
+            result = json.loads(done.stdout)
+        except ValueError:
+            raise AssertionError(f"the module printed no result:\n{done.stdout}\n{done.stderr}") from None
+        return ModuleRun({**result, "failed": bool(result.get("failed"))}, done.returncode, done.stdout + done.stderr)
+
+    return call
 
 
 def _task_result(printed: str, errors: str) -> dict[str, Any]:

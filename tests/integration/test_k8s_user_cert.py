@@ -35,19 +35,23 @@ class TestRealCertificateRequests(CertificateRequestContract):
 class World:
     """Names and a folder of one test, and what the cluster knows about them."""
 
-    def __init__(self, lab: Any, run_module: Callable[..., Any], folder: Path) -> None:
+    def __init__(self, lab: Any, run_module: Callable[..., Any], call_module: Callable[..., Any], folder: Path) -> None:
         self.lab = lab
         self.mark = uuid.uuid4().hex[:8]
         self.anna, self.bert = f"anna-{self.mark}", f"bert-{self.mark}"
         self.store = folder / "people"
-        self._run = run_module
+        self._play, self._call = run_module, call_module
 
     def options(self, *users: Any, **changes: Any) -> dict[str, Any]:
         entries = [{"name": user} if isinstance(user, str) else user for user in users]
         return {"users": entries, "store": {"directory": str(self.store)}, "lifetime": "1h", **changes}
 
-    def run(self, *users: Any, check: bool = False, diff: bool = False, flags: tuple[str, ...] = (), **changes: Any) -> Any:
-        return self._run("k8s_user_cert", self.options(*users, **changes), check=check, diff=diff, options=flags)
+    def run(self, *users: Any, check: bool = False, diff: bool = False, **changes: Any) -> Any:
+        return self._call("k8s_user_cert", self.options(*users, **changes), check=check, diff=diff)
+
+    def play(self, *users: Any, check: bool = False, diff: bool = False, flags: tuple[str, ...] = (), **changes: Any) -> Any:
+        """The same by ansible-playbook."""
+        return self._play("k8s_user_cert", self.options(*users, **changes), check=check, diff=diff, options=flags)
 
     def drive(self, *users: Any, die_after: str = "", swap: Optional[dict[str, Any]] = None, **changes: Any) -> Any:
         """A run in a process that ends, or is interfered with, at a chosen point; its entries, or None when it was killed."""
@@ -93,8 +97,8 @@ class World:
 
 
 @pytest.fixture
-def world(lab: Any, run_module: Callable[..., Any], tmp_path: Path) -> Iterator[World]:
-    one = World(lab, run_module, tmp_path)
+def world(lab: Any, run_module: Callable[..., Any], call_module: Callable[..., Any], tmp_path: Path) -> Iterator[World]:
+    one = World(lab, run_module, call_module, tmp_path)
     yield one
     one.clean()
     shutil.rmtree(one.store, ignore_errors=True)
@@ -102,9 +106,9 @@ def world(lab: Any, run_module: Callable[..., Any], tmp_path: Path) -> Iterator[
 
 def test_a_person_gets_a_certificate_that_works_and_keeps_it(world: World) -> None:
     people = [{"name": world.anna, "groups": ["team-red", "team-blue"]}, world.bert]
-    foretold = world.run(*people, check=True)
+    foretold = world.play(*people, check=True)
     assert world.requests() == [] and not world.store.exists()
-    done = world.run(*people, verify_login=True)
+    done = world.play(*people, verify_login=True)
     assert done["changed"] and foretold["changed"], done.result
     assert done.actions() == foretold.actions() == {world.anna: "created", world.bert: "created"}
     assert done.entry(world.anna)["login"]["user"] == world.anna
@@ -115,7 +119,7 @@ def test_a_person_gets_a_certificate_that_works_and_keeps_it(world: World) -> No
     assert [line["credential_id"] for line in world.ledger()] == [entry["credential_id"] for entry in done["entries"]]
     assert world.requests() == []
 
-    again = world.run(*people)
+    again = world.play(*people)
     assert not again["changed"] and again.actions() == {world.anna: "unchanged", world.bert: "unchanged"}
     assert again.entry(world.anna)["credential_id"] == done.entry(world.anna)["credential_id"]
 
@@ -299,12 +303,12 @@ def test_absent_removes_and_says_what_stays_valid(world: World) -> None:
 def test_two_hundred_people_in_one_task(world: World) -> None:
     people = [{"name": f"p{number}-{world.mark}", "groups": ["team-red"]} for number in range(200)]
     started = time.monotonic()
-    done = world.run(*people)
+    done = world.play(*people)
     took = time.monotonic() - started
     assert done["counts"]["created"] == 200
     assert world.requests() == []
     assert len(world.ledger()) == 200
-    again = world.run(*people)
+    again = world.play(*people)
     assert again["counts"]["unchanged"] == 200 and not again["changed"]
     assert took < 30, f"200 people took {took:.1f} s"  # 4 to 6 s, with Ansible's own start, on two idle cores
 
@@ -319,11 +323,11 @@ def secrets_of(pem: bytes) -> list[str]:
 
 
 def test_no_output_holds_a_key(world: World) -> None:
-    first = world.run(world.anna, diff=True, verify_login=True, flags=("-vvvv",))
+    first = world.play(world.anna, diff=True, verify_login=True, flags=("-vvvv",))
     old = (world.store / f"{world.anna}.key").read_bytes()
-    second = world.run({"name": world.anna, "groups": ["a"]}, diff=True, flags=("-vvvv",))
+    second = world.play({"name": world.anna, "groups": ["a"]}, diff=True, flags=("-vvvv",))
     new = (world.store / f"{world.anna}.key").read_bytes()
-    foretold = world.run({"name": world.anna, "groups": ["b"]}, check=True, diff=True, flags=("-vvvv",))
+    foretold = world.play({"name": world.anna, "groups": ["b"]}, check=True, diff=True, flags=("-vvvv",))
     shown = first.output + second.output + foretold.output
     assert second.actions() == {world.anna: "updated"} and old != new
     for secret in (*secrets_of(old), *secrets_of(new)):
