@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -158,6 +159,7 @@ def second() -> Iterator[dict[str, str]]:
     run("down", env=SECOND)
     yield SECOND
     run("down", env=SECOND)
+    shutil.rmtree(ROOT / ".cache" / f"lab-{SECOND['KUBESTEAD_LAB_NAME']}")
 
 
 def traces(name: str) -> list[str]:
@@ -201,6 +203,7 @@ def test_reset_forgets_what_was_there(second: dict[str, str]) -> None:
 
 
 @pytest.mark.nodes
+@pytest.mark.slow
 def test_a_node_that_lost_its_power_comes_back_with_its_disks(second: dict[str, str]) -> None:
     assert run("up", "--only", "nodes", env=second).returncode == 0
     shell = ("exec", "--", "ssh", "node2")

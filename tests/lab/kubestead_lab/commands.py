@@ -13,6 +13,8 @@ from pathlib import Path
 from kubestead_lab.errors import LabError
 
 _LOG_TAIL_LINES = 15
+# With the first process of a process namespace everything in it ends, and mounts made in a mount namespace end with it too.
+_LEASH = ["setpriv", "--pdeathsig", "KILL", "--", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--"]
 
 
 def need_commands(part: str, *names: str) -> None:
@@ -29,12 +31,21 @@ def _tail(log: Path) -> str:
     return "\n".join(f"    {line}" for line in lines)
 
 
-def build(argv: Sequence[str], *, log: Path, what: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> None:
-    """A long command of a build: output to a log, and ended by the kernel if we die."""
+def build(
+    argv: Sequence[str],
+    *,
+    log: Path,
+    what: str,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    outlives_us: bool = False,
+) -> None:
+    """A long command: output to a log, and unless it may outlive us the kernel ends it and its children when we die."""
     log.parent.mkdir(parents=True, exist_ok=True)
+    leash = [] if outlives_us else _LEASH
     with log.open("ab") as sink:
         done = subprocess.run(
-            ["setpriv", "--pdeathsig", "KILL", "--", *argv],
+            [*leash, *argv],
             cwd=cwd,
             env={**os.environ, **(env or {})},
             stdin=subprocess.DEVNULL,

@@ -235,5 +235,6 @@ def stop(lab: Lab) -> None:
 
 
 def wipe(lab: Lab) -> None:
-    """Forget every object and certificate; the next start is a new cluster."""
+    """Forget every object and certificate, those of people too; the next start is a new cluster."""
     remove_tree(folder_of(lab))
+    remove_tree(lab.people)

@@ -165,14 +165,8 @@ def ensure_image(lab: Lab) -> None:
         packages.mkdir(exist_ok=True)
         mirror = os.environ.get("KUBESTEAD_LAB_DEBIAN_MIRROR", "")
         with step("making the nodes' root file system", "1 to 2 min the first time"):
-            # A mount namespace of its own: whatever debootstrap mounts goes away with it, even if it is killed.
             build(
                 [
-                    "unshare",
-                    "--mount",
-                    "--propagation",
-                    "private",
-                    "--",
                     "debootstrap",
                     "--variant=minbase",
                     f"--cache-dir={packages}",

@@ -77,11 +77,12 @@ def install(parts: tuple[str, ...], log: Path) -> None:
                 ["debconf-set-selections"], input="slapd slapd/no_configuration boolean true\n", text=True, check=False
             )
         try:
-            build(apt, log=log, what="install the packages", env=env)
+            build(apt, log=log, what="install the packages", env=env, outlives_us=True)
         except LabError:
-            say("refreshing the package lists and trying once more")
-            build(["apt-get", "-q", "update"], log=log, what="refresh the package lists", env=env)
-            build(apt, log=log, what=f"install {' '.join(wanted)}", env=env)
+            say("finishing interrupted installations, refreshing the package lists, and trying once more")
+            build(["dpkg", "--configure", "-a"], log=log, what="finish an interrupted installation", env=env, outlives_us=True)
+            build(["apt-get", "-q", "update"], log=log, what="refresh the package lists", env=env, outlives_us=True)
+            build(apt, log=log, what=f"install {' '.join(wanted)}", env=env, outlives_us=True)
 
 
 def need_root() -> None:

@@ -91,6 +91,11 @@ class Lab:
         return self.state / "bin"
 
     @property
+    def people(self) -> Path:
+        """Keys, certificates, kubeconfigs and passwords of the people of the demonstration."""
+        return self.state / "people"
+
+    @property
     def inventory(self) -> Path:
         return self.state / "inventory.yml"
 
