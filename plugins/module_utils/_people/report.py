@@ -32,19 +32,28 @@ def failed_people(results: Mapping[str, Any]) -> list[str]:
 
 
 def people_report(raw: object, results: Mapping[str, Any]) -> dict[str, Any]:
-    """``rows`` (one per person), ``problems`` (failures that are nobody's), ``failed``, ``ok`` and ``table`` (text lines)."""
+    """``rows`` (one per person), ``problems`` (failures that are nobody's), ``failed``, ``ok``, ``table`` (lines), ``text``."""
     pieces = _by_person(results)
     rows = [_row(person, pieces.get(person.name, [])) for person in people_from(raw)]
     known = {str(row["name"]) for row in rows}
     problems = _problems(results, known)
     failed = [str(row["name"]) for row in rows if row["result"] == "failed"]
+    table = _table(rows) + problems
     return {
         "rows": rows,
         "problems": problems,
         "failed": failed,
         "ok": not failed and not problems,
-        "table": _table(rows) + problems,
+        "table": table,
+        "text": "\n".join([_summary(len(rows), len(failed), len(problems)), *table]),
     }
+
+
+def _summary(people: int, failed: int, problems: int) -> str:
+    others = f"{people - failed} of {people} people are served as asked."
+    told = [f"{failed} failed"] if failed else []
+    told += [f"{problems} other problems"] if problems else []
+    return f"{others} {' and '.join(told)}:" if told else others
 
 
 def _by_person(results: Mapping[str, Any]) -> dict[str, list[_Piece]]:

@@ -200,6 +200,7 @@ def test_the_report_tells_why() -> None:
     assert told["failed"] == ["anna"]
     assert not told["ok"]
     assert len(told["table"]) == 3
+    assert told["text"].startswith("1 of 2 people are served as asked. 1 failed:\nname ")
 
 
 @pytest.mark.parametrize(
