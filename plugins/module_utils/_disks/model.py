@@ -20,6 +20,9 @@ FOREIGN = "foreign"
 UNKNOWN_DATA = "unknown-data"
 UNSUITABLE = "unsuitable"
 
+# What stands in place of a mount point where swap is used.
+SWAP = "[SWAP]"
+
 # Mount points that make a disk the one the node runs from.
 ROOT_MOUNTS = frozenset({"/", "/boot", "/boot/efi", "/efi", "/usr"})
 

@@ -11,10 +11,8 @@ from typing import Optional
 from . import commands, tags
 from .findings import Sample, from_samples, merge
 from .identity import SysBlock, identity_of
-from .model import Device, Finding, LogicalVolume, Node, Partition, device_path, kernel_name
+from .model import SWAP, Device, Finding, LogicalVolume, Node, Partition, device_path, kernel_name
 from .parsers import BlockRow
-
-SWAP = "[SWAP]"
 
 
 @dataclass(frozen=True)

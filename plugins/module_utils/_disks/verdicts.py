@@ -11,7 +11,7 @@ from .._core.units import human_bytes
 from . import model, tags
 from .extents import SMALLEST_VOLUME
 from .findings import UNKNOWN, list_in_words, seen_digest
-from .model import Device, Finding, LogicalVolume, Node, PhysicalVolume
+from .model import SWAP, Device, Finding, LogicalVolume, Node, PhysicalVolume
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,11 @@ def _unsuitable(device: Device) -> str:
 
 
 def _in_use(device: Device) -> str:
-    if device.mounts:
-        swap = "[SWAP]" in device.mounts
-        return "is used as swap" if swap else f"is mounted at {', '.join(device.mounts)}"
+    places = [where for where in device.mounts if where != SWAP]
+    uses = ["is used as swap"] if SWAP in device.mounts else []
+    uses += [f"is mounted at {', '.join(places)}"] if places else []
+    if uses:
+        return " and ".join(uses)
     if device.holders:
         return f"is held by {', '.join(device.holders)}"
     return "is in use (the kernel does not give it exclusively)" if device.busy else ""

@@ -1,0 +1,294 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A node with disks and LVM in memory. It answers in the commands' own JSON and does what their options say, so that the
+real parsers and the real command lines are what a test runs through."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Callable, Optional
+
+from ansible_collections.kubestead.platform.plugins.module_utils._core.errors import BackendFailed, Conflict
+from ansible_collections.kubestead.platform.plugins.module_utils._disks.findings import Region, Sample
+from ansible_collections.kubestead.platform.plugins.module_utils._disks.identity import SysBlock
+from ansible_collections.kubestead.platform.plugins.module_utils._disks.survey import Probe, Tables
+
+GIB = 1 << 30
+MIB = 1 << 20
+EXTENT = 4 * MIB
+
+
+class Killed(BaseException):
+    """The process was ended here."""
+
+
+@dataclass
+class FakeDisk:
+    """``data`` maps offsets to bytes that are not zero; ``signatures`` are rows of wipefs (offset, type, uuid, usage)."""
+
+    size: int = 20 * GIB
+    serial: str = ""
+    wwid: str = ""
+    signatures: list[tuple[int, str, str, str]] = field(default_factory=list)
+    data: dict[int, bytes] = field(default_factory=dict)
+    mounts: tuple[str, ...] = ()
+    read_only: bool = False
+    removable: bool = False
+    held: bool = False
+
+
+@dataclass
+class FakeGroup:
+    uuid: str
+    paths: list[str]
+    tags: set[str]
+    volumes: dict[str, tuple[list[tuple[str, int, int]], set[str]]] = field(default_factory=dict)
+
+
+class FakeNode:
+    """Implements the ports ``Commands`` and ``Blocks``. ``written`` lists what was changed, in order.
+
+    ``before_write`` is called with the number and the words of each change before it happens, and may raise.
+    """
+
+    def __init__(self, disks: Mapping[str, FakeDisk], hostname: str = "node1") -> None:
+        self.disks = dict(disks)
+        self.hostname = hostname
+        self.physical: dict[str, str] = {}
+        self.groups: dict[str, FakeGroup] = {}
+        self.inside: dict[str, list[tuple[int, str, str, str]]] = {}
+        self.written: list[tuple[str, ...]] = []
+        self.reports = 0
+        self.before_write: Optional[Callable[[int, tuple[str, ...]], None]] = None
+        self.after_write: Optional[Callable[[int, tuple[str, ...]], None]] = None
+
+    # Commands
+
+    def report(self, name: str) -> str:
+        self.reports += 1
+        rows: dict[str, Callable[[], Any]] = {"lsblk": self._lsblk, "pvs": self._pvs, "vgs": self._vgs, "lvs": self._lvs}
+        return json.dumps(rows[name]())
+
+    def signatures(self, paths: Sequence[str]) -> str:
+        rows = [
+            {"device": path.rsplit("/", 1)[-1], "offset": hex(offset), "type": kind, "uuid": uuid or None, "usage": usage}
+            for path in paths
+            for offset, kind, uuid, usage in self._signatures_on(path)
+        ]
+        return json.dumps({"signatures": rows})
+
+    def write(self, argv: Sequence[str]) -> None:
+        self._note(tuple(argv))
+        words = {"wipefs": self._wipefs, "pvcreate": self._pvcreate, "vgcreate": self._vgcreate, "vgextend": self._vgextend}
+        {**words, "lvcreate": self._lvcreate, "lvchange": self._lvchange}[argv[0]](list(argv[1:]))
+        if self.after_write:
+            self.after_write(len(self.written), tuple(argv))
+
+    # Blocks
+
+    def tables(self) -> Tables:
+        mounts = {f"98:{number}": disk.mounts for number, disk in enumerate(self.disks.values()) if disk.mounts}
+        return Tables(self.hostname, mounts, ())
+
+    def inventory(self, knames: Sequence[str]) -> Mapping[str, SysBlock]:
+        return {
+            kname: SysBlock(
+                {"serial": self.disks[kname].serial, "wwid": self.disks[kname].wwid},
+                tuple(self._mapped(kname)) + (("dm-9",) if self.disks[kname].held else ()),
+            )
+            for kname in knames
+        }
+
+    def resolve(self, paths: Sequence[str]) -> Mapping[str, str]:
+        return {path: path[5:] if path[5:] in self.disks else "" for path in paths}
+
+    def probe(self, path: str, regions: Sequence[Region]) -> Probe:
+        disk = self.disks.get(path[5:])
+        if disk is None:
+            return Probe(False, tuple(Sample(region, b"", -1, "") for region in regions))
+        return Probe(bool(disk.mounts or disk.held), tuple(_sample(disk, region) for region in regions))
+
+    def zero(self, path: str, regions: Sequence[Region]) -> None:
+        disk = self.disks.get(path[5:])
+        if disk is not None and (disk.mounts or disk.held):
+            raise Conflict(f"{path} is in use; nothing was written to it.")
+        self._note(("zero", path))
+        for region in regions if disk else ():
+            for offset in [at for at in disk.data if region.offset <= at < region.offset + region.size]:
+                del disk.data[offset]
+
+    # what the tests look at
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a run may change, without the groups' random parts."""
+        return {
+            "physical": dict(self.physical),
+            "groups": {name: (sorted(group.paths), sorted(group.tags)) for name, group in self.groups.items()},
+            "volumes": {
+                f"{name}/{volume}": (runs, sorted(tags))
+                for name, group in self.groups.items()
+                for volume, (runs, tags) in group.volumes.items()
+            },
+        }
+
+    def _note(self, words: tuple[str, ...]) -> None:
+        if self.before_write:
+            self.before_write(len(self.written), words)
+        self.written.append(words)
+
+    def _signatures_on(self, path: str) -> list[tuple[int, str, str, str]]:
+        if path.startswith("/dev/mapper/"):
+            return self.inside.get(path.rsplit("/", 1)[-1], [])
+        rows = list(self.disks[path[5:]].signatures)
+        if path in self.physical:
+            rows.append((536, "LVM2_member", self.physical[path], "raid"))
+        return rows
+
+    def _wipefs(self, args: list[str]) -> None:
+        assert args[0] == "--all"
+        if args[1].startswith("/dev/mapper/"):
+            self.inside.pop(args[1].rsplit("/", 1)[-1], None)
+            return
+        if any(args[1] in group.paths for group in self.groups.values()):
+            raise BackendFailed(f"{args[1]} is busy")
+        self.disks[args[1][5:]].signatures.clear()
+        self.physical.pop(args[1], None)
+
+    def _pvcreate(self, args: list[str]) -> None:
+        path, uuid = args[-1], args[args.index("--uuid") + 1]
+        if self.disks[path[5:]].signatures or path in self.physical:
+            raise BackendFailed("signature detected")
+        self.physical[path] = uuid
+
+    def _vgcreate(self, args: list[str]) -> None:
+        tags, rest = _tags(args, "--addtag")
+        assert rest[:2] == ["--physicalextentsize", "4m"]
+        name, paths = rest[2], rest[3:]
+        assert all(path in self.physical for path in paths)
+        self.groups[name] = FakeGroup(f"uuid-of-{name}", paths, set(tags))
+
+    def _vgextend(self, args: list[str]) -> None:
+        assert all(path in self.physical for path in args[1:])
+        self.groups[args[0]].paths += args[1:]
+
+    def _lvcreate(self, args: list[str]) -> None:
+        tags, rest = _tags(args, "--addtag")
+        name, extents = rest[rest.index("--name") + 1], int(rest[rest.index("--extents") + 1])
+        group, *where = rest[rest.index("--extents") + 2 :]
+        runs = []
+        for word in where:
+            path, _colon, span = word.partition(":")
+            first, last = (int(number) for number in span.split("-"))
+            assert path in self.groups[group].paths
+            runs.append((path, first, last - first + 1))
+        assert sum(run[2] for run in runs) == extents
+        taken = {(p, e) for other, _tags_ in self.groups[group].volumes.values() for p, s, c in other for e in range(s, s + c)}
+        wanted = {(p, e) for p, s, c in runs for e in range(s, s + c)}
+        if taken & wanted or any(e >= self._extents(p) for p, e in wanted):
+            raise BackendFailed("extents are not free")
+        self.groups[group].volumes[name] = (runs, set(tags))
+
+    def _lvchange(self, args: list[str]) -> None:
+        gone, rest = _tags(args, "--deltag")
+        new, volumes = _tags(rest, "--addtag")
+        for full in volumes:
+            group, _slash, name = full.partition("/")
+            self.groups[group].volumes[name][1].difference_update(gone)
+            self.groups[group].volumes[name][1].update(new)
+
+    def _extents(self, path: str) -> int:
+        return (self.disks[path[5:]].size - MIB) // EXTENT
+
+    def _mapped(self, kname: str) -> list[str]:
+        return [
+            f"{name}-{volume}"
+            for name, group in self.groups.items()
+            for volume, (runs, _tags_) in group.volumes.items()
+            if any(run[0] == f"/dev/{kname}" for run in runs)
+        ]
+
+    def _lsblk(self) -> dict[str, Any]:
+        return {
+            "blockdevices": [
+                {
+                    "name": kname,
+                    "kname": kname,
+                    "type": "disk",
+                    "size": disk.size,
+                    "ro": disk.read_only,
+                    "rm": disk.removable,
+                    "rota": False,
+                    "mountpoint": disk.mounts[0] if disk.mounts else None,
+                    "maj:min": f"98:{number}",
+                    "children": [{"name": name, "kname": name, "type": "lvm", "size": 1} for name in self._mapped(kname)],
+                }
+                for number, (kname, disk) in enumerate(self.disks.items())
+            ]
+        }
+
+    def _pvs(self) -> dict[str, Any]:
+        rows = []
+        for path, uuid in self.physical.items():
+            name = next((name for name, group in self.groups.items() if path in group.paths), "")
+            head = {"pv_name": path, "pv_uuid": uuid, "vg_name": name, "pv_pe_count": str(self._extents(path) if name else 0)}
+            spans = []
+            if name:
+                spans = [(s, c, lv) for lv, (runs, _t) in self.groups[name].volumes.items() for p, s, c in runs if p == path]
+                spans += _gaps(spans, self._extents(path))
+            rows += [
+                {**head, "pvseg_start": str(start), "pvseg_size": str(count), "lv_name": volume}
+                for start, count, volume in sorted(spans) or [(0, 0, "")]
+            ]
+        return {"report": [{"pvseg": rows}]}
+
+    def _vgs(self) -> dict[str, Any]:
+        rows = [
+            {
+                "vg_name": name,
+                "vg_uuid": group.uuid,
+                "vg_tags": ",".join(sorted(group.tags)),
+                "vg_extent_size": str(EXTENT),
+                "vg_extent_count": str(sum(self._extents(path) for path in group.paths)),
+                "vg_missing_pv_count": "0",
+            }
+            for name, group in self.groups.items()
+        ]
+        return {"report": [{"vg": rows}]}
+
+    def _lvs(self) -> dict[str, Any]:
+        rows = [
+            {
+                "vg_name": name,
+                "vg_uuid": group.uuid,
+                "lv_name": volume,
+                "lv_size": str(sum(count for _p, _s, count in runs) * EXTENT),
+                "lv_tags": ",".join(sorted(tags)),
+                "lv_attr": "-wi-a-----",
+            }
+            for name, group in self.groups.items()
+            for volume, (runs, tags) in group.volumes.items()
+        ]
+        return {"report": [{"lv": rows}]}
+
+
+def _sample(disk: FakeDisk, region: Region) -> Sample:
+    inside = {at: data for at, data in disk.data.items() if region.offset <= at < region.offset + region.size}
+    first = min(inside, default=-1)
+    return Sample(region, inside.get(region.offset, b""), first, repr(sorted(inside.items())))
+
+
+def _tags(args: list[str], option: str) -> tuple[list[str], list[str]]:
+    places = [number for number, word in enumerate(args) if word == option]
+    rest = [word for number, word in enumerate(args) if number not in places and number - 1 not in places]
+    return [args[number + 1] for number in places], rest
+
+
+def _gaps(spans: Sequence[tuple[int, int, str]], extents: int) -> list[tuple[int, int, str]]:
+    gaps, at = [], 0
+    for start, count, _volume in sorted(spans):
+        if start > at:
+            gaps.append((at, start - at, ""))
+        at = start + count
+    return [*gaps, (at, extents - at, "")] if at < extents else gaps
