@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from kubestead_lab import directory, golang
+from kubestead_lab import directory, directory389, golang
 from kubestead_lab.cache import remove_tree
 from kubestead_lab.commands import succeeds, write
 from kubestead_lab.settings import LDAP_BASE, NODES, Lab
@@ -24,6 +24,7 @@ REPLACEABLE = (
     "KUBESTEAD_LDAP_BASE",
     "KUBESTEAD_LDAP_USER_BASE",
     "KUBESTEAD_LDAP_GROUP_BASE",
+    *(f"KUBESTEAD_LDAP389_{name}" for name in ("URI", "CA", "BIND_DN", "BIND_PW_FILE", "BASE", "USER_BASE", "GROUP_BASE")),
     "KUBESTEAD_LAB_INVENTORY",
     "LDAPTLS_CACERT",
     "ANSIBLE_SSH_CONTROL_PATH_DIR",
@@ -117,6 +118,14 @@ def variables(lab: Lab) -> dict[str, str]:
         "KUBESTEAD_LDAP_GROUP_BASE": directory.GROUPS,
         "KUBESTEAD_LDAP_BIND_DN": directory.MANAGER,
         "KUBESTEAD_LDAP_BIND_PW_FILE": str(directory.password_file(lab, "manager")),
+        "KUBESTEAD_LDAP389_URI": directory389.URI,
+        "KUBESTEAD_LDAP389_PLAIN_URI": directory389.PLAIN_URI,
+        "KUBESTEAD_LDAP389_CA": str(directory389.folder_of(lab) / "ca.crt"),
+        "KUBESTEAD_LDAP389_BASE": LDAP_BASE,
+        "KUBESTEAD_LDAP389_USER_BASE": directory389.PEOPLE,
+        "KUBESTEAD_LDAP389_GROUP_BASE": directory389.GROUPS,
+        "KUBESTEAD_LDAP389_BIND_DN": directory389.MANAGER,
+        "KUBESTEAD_LDAP389_BIND_PW_FILE": str(directory389.password_file(lab, "manager")),
         "LDAPTLS_CACERT": ca,
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(lab.ssh_sockets),
     }

@@ -18,6 +18,7 @@ from kubestead_lab.progress import say, step
 PACKAGES = {
     "control-plane": ("iproute2", "openssl"),
     "directory": ("iproute2", "openssl", "slapd", "ldap-utils"),
+    "directory389": ("iproute2", "openssl", "389-ds-base", "libnss3-tools", "ldap-utils"),
     "nodes": ("iproute2", "openssh-client", "user-mode-linux", "uml-utilities", "debootstrap", "e2fsprogs"),
 }
 _POLICY = Path("/usr/sbin/policy-rc.d")

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kubestead_lab import control_plane, directory, environment, golang, netns, nodes, packages
+from kubestead_lab import control_plane, directory, directory389, environment, golang, netns, nodes, packages
 from kubestead_lab.errors import LabError
 from kubestead_lab.procs import Daemon
 from kubestead_lab.progress import say
-from kubestead_lab.settings import API_PORT, LDAPS_PORT, NODES, Lab
+from kubestead_lab.settings import API_PORT, LDAPS389_PORT, LDAPS_PORT, NODES, Lab
 
 _FREE_BYTES = 6 * 2**30
 
@@ -60,6 +60,17 @@ DIRECTORY = Part(
     lambda lab: (directory.daemon(lab),),
     (f"127.0.0.1:{LDAPS_PORT}",),
 )
+DIRECTORY389 = Part(
+    "directory389",
+    _nothing,
+    directory389.prepare,
+    directory389.start,
+    directory389.stop,
+    directory389.stop,
+    directory389.wipe,
+    lambda lab: (directory389.daemon(lab),),
+    (f"127.0.0.1:{LDAPS389_PORT}",),
+)
 MACHINES = Part(
     "nodes",
     nodes.check_machine,
@@ -72,7 +83,7 @@ MACHINES = Part(
     tuple(node.address for node in NODES),
 )
 # In the order of ending: machines first, the control plane last.
-ALL = (MACHINES, DIRECTORY, CONTROL_PLANE)
+ALL = (MACHINES, DIRECTORY389, DIRECTORY, CONTROL_PLANE)
 
 
 def chosen(names: str | None) -> tuple[Part, ...]:

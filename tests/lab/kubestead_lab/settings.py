@@ -18,7 +18,7 @@ ROOK_VERSION = "1.20.6"
 DEBIAN_SUITE = "bookworm"
 
 DEFAULT_NAME = "kubestead-lab"
-PARTS = ("control-plane", "directory", "nodes")
+PARTS = ("control-plane", "directory", "directory389", "nodes")
 
 BRIDGE = "br-lab"
 BRIDGE_ADDRESS = "10.77.0.1"
@@ -26,6 +26,8 @@ NETWORK_PREFIX = 24
 API_PORT = 6443
 LDAP_PORT = 3389
 LDAPS_PORT = 3636
+LDAP389_PORT = 3390
+LDAPS389_PORT = 3637
 LDAP_BASE = "dc=example,dc=org"
 
 NODE_MEMORY_MIB = 1024
@@ -76,6 +78,10 @@ class Lab:
     @property
     def directory(self) -> Path:
         return self.state / "directory"
+
+    @property
+    def directory389(self) -> Path:
+        return self.state / "directory389"
 
     @property
     def nodes(self) -> Path:

@@ -14,7 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubestead_lab import control_plane, directory, environment, golang, nodes, parts, progress
+from kubestead_lab import control_plane, directory, directory389, environment, golang, nodes, parts, progress
 from kubestead_lab.errors import LabError
 from kubestead_lab.settings import ETCD_VERSION, KUBERNETES_VERSION, NODES, Lab, lab_from
 
@@ -76,6 +76,19 @@ def test_the_directory_is_configured_as_the_modules_need_it() -> None:
     assert f'limits dn.exact="{directory.MANAGER}" size=unlimited size.prtotal=unlimited' in text
     assert text.index("access to attrs=userPassword") < text.index("access to *")
     assert "pwdLockout: TRUE" in directory.first_entries("{SSHA}abc")
+
+
+def test_the_second_directory_is_wholly_in_the_folder_of_the_lab() -> None:
+    template = (
+        "dn: cn=config\ncn: config\nnsslapd-port: %ds_port%\nnsslapd-schemadir: %schema_dir%\nnsslapd-rootpw: %ds_passwd%\n"
+        "passwordLockout: off\n\ndn: cn=other,cn=config\ncn: other\nnsslapd-x: %run_dir%\n"
+    )
+    text = directory389.configuration(template, Path("/some/where"), "{SSHA}abc")
+    assert "nsslapd-schemadir: /some/where/config/schema" in text and "nsslapd-x: /some/where/run" in text
+    assert "%" not in text and "nsslapd-rootpw: {SSHA}abc" in text
+    assert text.count("passwordLockout") == 1 and "passwordLockout: on" in text
+    assert "nsslapd-suffix: dc=example,dc=org" in text
+    assert f'userdn = "ldap:///{directory389.MANAGER}"' in directory389.first_entries("x")
 
 
 def test_a_node_gets_its_disks_with_serials(lab: Lab) -> None:
