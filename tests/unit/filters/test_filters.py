@@ -1,0 +1,68 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filters hand plain values to the domain, are documented, and complain in one sentence."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+import yaml
+from ansible.errors import AnsibleFilterError
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+from ansible_collections.kubestead.platform.plugins.module_utils._core.plain import plain
+
+FOLDER = Path(__file__).resolve().parents[3] / "plugins" / "filter"
+PACKAGE = "ansible_collections.kubestead.platform.plugins.filter"
+FILES = sorted(path.stem for path in FOLDER.glob("*.py"))
+
+
+def filters(file: str) -> dict[str, Callable[..., Any]]:
+    return dict(importlib.import_module(f"{PACKAGE}.{file}").FilterModule().filters())
+
+
+def test_every_filter_is_documented_under_its_own_name() -> None:
+    names = {name for file in FILES for name in filters(file)}
+    documented = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in FOLDER.glob("*.yml")}
+    assert set(documented) == names
+    assert all(document["DOCUMENTATION"]["name"] == name for name, document in documented.items())
+
+
+def kinds(value: Any) -> set[type]:
+    """The types of a value and of everything in it."""
+    inside = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+    return {type(value)}.union(*(kinds(one) for one in inside))
+
+
+def test_templated_values_become_plain() -> None:
+    raw = {"name": "anna", "groups": ["{{ team }}"], "n": 1, "yes": True, "none": None, "half": 0.5}
+    variables = {"team": trust_as_template("red"), "person": {key: _trusted(value) for key, value in raw.items()}}
+    lazy = Templar(loader=DataLoader(), variables=variables).template(trust_as_template("{{ person }}"))
+    made = plain(lazy)
+    assert made == {**raw, "groups": ["red"]}
+    assert kinds(made) <= {dict, list, str, int, bool, float, type(None)}
+    assert json.loads(json.dumps(made)) == made
+
+
+def _trusted(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_trusted(one) for one in value]
+    return trust_as_template(value) if isinstance(value, str) else value
+
+
+def test_a_refusal_is_one_sentence() -> None:
+    with pytest.raises(AnsibleFilterError, match="system:boss") as caught:
+        filters("people")["people_accounts"]([{"name": "system:boss"}])
+    assert caught.value.__cause__ is None
+
+
+def test_problems_are_told_instead_of_raised() -> None:
+    problems = filters("people")["people_problems"]
+    cluster = {"name": "lab", "server": "https://api"}
+    assert problems([{"name": "anna"}], cluster, "/c", "/k") == []
+    assert len(problems([{"name": "anna"}, {"name": "anna"}], cluster, "/c", "/k")) == 1
+    assert "prepared" in filters("rook")["rook_storage_problems"]([], [], [], [])[0]
