@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .model import GIB, MIB, SECTOR, Finding, Identity
+from .model import GIB, MIB, PLANNED, SECTOR, Finding, Identity
 
 BLUESTORE = "ceph_bluestore"
 UNKNOWN = "unknown-data"
@@ -60,20 +60,20 @@ def spot_regions(size: int) -> tuple[Region, ...]:
     return tuple(Region(number * step, _SPOT_SIZE) for number in range(1, _SPOTS + 1)) if step > _SPOT_SIZE else ()
 
 
-def probe_regions(size: int, places: Iterable[tuple[int, int]] = ()) -> tuple[Region, ...]:
-    """Everything to read of a disk; ``places`` are first byte and length of the volumes planned on it."""
-    regions = [*edge_regions(0, size), *label_regions(0, size), *spot_regions(size)]
-    for start, length in places:
-        regions += [*edge_regions(start, length), *label_regions(start, length)]
-    return tuple(dict.fromkeys(regions))
+def place_regions(places: Iterable[tuple[int, int]]) -> tuple[Region, ...]:
+    """The telling parts of places (first byte and length) that volumes will take."""
+    found = [region for start, size in places for region in (*edge_regions(start, size), *label_regions(start, size))]
+    return tuple(dict.fromkeys(found))
 
 
 def erase_regions(size: int, places: Iterable[tuple[int, int]] = ()) -> tuple[Region, ...]:
     """Everything to zero on a disk besides the signatures libblkid knows; both GPT copies lie in the edges."""
-    regions = [*edge_regions(0, size), *label_regions(0, size)]
-    for start, length in places:
-        regions += [*edge_regions(start, length), *label_regions(start, length)]
-    return tuple(dict.fromkeys(regions))
+    return tuple(dict.fromkeys((*place_regions([(0, size)]), *place_regions(places))))
+
+
+def probe_regions(size: int, places: Iterable[tuple[int, int]] = ()) -> tuple[Region, ...]:
+    """Everything to read of a disk."""
+    return tuple(dict.fromkeys((*erase_regions(size, places), *spot_regions(size))))
 
 
 def from_samples(signatures: Sequence[Finding], samples: Sequence[Sample], *, unknown: bool = True) -> tuple[Finding, ...]:
@@ -117,7 +117,7 @@ def in_words(finding: Finding) -> str:
     if finding.type == BLUESTORE:
         what = "BlueStore label"
     article = "an" if what[0].lower() in "aeiox" else "a"
-    place = f" of {finding.on}" if finding.on else ""
+    place = " where a volume is planned" if finding.on == PLANNED else f" of {finding.on}" if finding.on else ""
     uuid = f" (UUID {finding.uuid})" if finding.uuid else ""
     return f"{article} {what} at offset {finding.offset}{place}{uuid}"
 

@@ -23,6 +23,9 @@ UNSUITABLE = "unsuitable"
 # What stands in place of a mount point where swap is used.
 SWAP = "[SWAP]"
 
+# Where a finding lies when it is in a place of a disk of ours that a volume will take.
+PLANNED = "planned"
+
 # Mount points that make a disk the one the node runs from.
 ROOT_MOUNTS = frozenset({"/", "/boot", "/boot/efi", "/efi", "/usr"})
 
@@ -80,7 +83,8 @@ class Device:
 class Finding:
     """Something that lies on a disk. ``offset`` in bytes, counted from the begin of ``on``.
 
-    ``on`` is empty for the disk itself, else a partition's kernel name or ``group/volume``.
+    ``on`` is empty for the disk itself, else a partition's kernel name, ``group/volume``, or ``PLANNED`` with the offset
+    counted on the disk.
     """
 
     offset: int

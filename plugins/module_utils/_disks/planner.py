@@ -56,7 +56,7 @@ class VolumeJob:
 
 @dataclass(frozen=True)
 class FinishJob:
-    """Looking into a new volume. ``may_wipe``: what is found there may be erased."""
+    """Looking into a new volume. ``may_wipe``: what older owners left there is to be erased."""
 
     group: str
     name: str

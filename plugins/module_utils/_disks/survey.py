@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Optional
 
 from . import commands, tags
-from .findings import Sample, from_samples, merge
+from .findings import Sample, from_samples, merge, place_regions
 from .identity import SysBlock, identity_of
-from .model import SWAP, Device, Finding, LogicalVolume, Node, Partition, device_path, kernel_name
+from .model import PLANNED, SWAP, Device, Finding, LogicalVolume, Node, Partition, device_path, kernel_name
 from .parsers import BlockRow
 
 
@@ -90,11 +90,14 @@ def disk_findings(
     signatures: Mapping[str, Sequence[Finding]],
     samples: Sequence[Sample],
     volumes: Mapping[str, Sequence[Finding]],
+    places: Sequence[tuple[int, int]],
 ) -> tuple[Finding, ...]:
-    """All that lies on a disk: on itself, on its partitions, in the new volumes made on it."""
+    """All that lies on a disk: on itself, on its partitions, in new volumes on it and in the places of planned ones."""
     parts = {part.kname: signatures.get(last_part(device_path(part.kname)), ()) for part in device.partitions}
     own = from_samples(signatures.get(last_part(device.path), ()), samples)
-    return merge({"": own, **parts, **volumes})
+    telling = set(place_regions(places))
+    there = [sample for sample in samples if sample.region in telling]
+    return merge({"": own, **parts, **volumes, PLANNED: from_samples((), there)})
 
 
 def volumes_on(kname: str, node: Node, found: Mapping[str, Sequence[Finding]]) -> dict[str, Sequence[Finding]]:

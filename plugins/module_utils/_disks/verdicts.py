@@ -27,12 +27,13 @@ class Judgement:
 
 def judge(device: Device, node: Node, node_name: str) -> Judgement:
     """The verdict over a disk from all that was found; the first rule that applies decides."""
-    findings = tuple(node.findings.get(device.kname, ()))
+    everything = tuple(node.findings.get(device.kname, ()))
+    findings = tuple(finding for finding in everything if finding.on != model.PLANNED)
     unsuitable = _unsuitable(device)
     if unsuitable:
         return _judgement(model.UNSUITABLE, unsuitable, device, findings)
     for physical in node.physical_on(device.kname):
-        return _judge_physical(physical, device, node, node_name, findings)
+        return _judge_physical(physical, device, node, node_name, everything)
     used = _in_use(device)
     if used:
         return _judgement(model.IN_USE, used, device, findings)
@@ -78,16 +79,17 @@ def _judge_physical(
 ) -> Judgement:
     problem = _foreign_lvm(physical, device, node, node_name)
     if problem:
+        findings = [finding for finding in findings if finding.on != model.PLANNED]
         used = _in_use(device)
         verdict = model.IN_USE if used else model.FOREIGN
         return _judgement(verdict, f"{problem}{f' and {used}' if used else ''}", device, findings, physical.group)
-    leftovers = [finding for finding in findings if "/" in finding.on]
+    leftovers = [finding for finding in findings if finding.on == model.PLANNED or "/" in finding.on]
+    if leftovers:
+        reason = f"carries, in the place of a new volume, {list_in_words(leftovers)}"
+        return _judgement(model.INCOMPLETE, reason, device, leftovers, physical.group)
     if not physical.group:
         return _judgement(model.INCOMPLETE, "was prepared by an earlier run and is in no volume group yet", device, leftovers)
     volumes = [volume for volume in node.volumes_of(physical.group) if tags.volume_is_ours(volume, node_name)]
-    if leftovers:
-        reason = f"has a new volume that carries {list_in_words(leftovers)}"
-        return _judgement(model.INCOMPLETE, reason, device, leftovers, physical.group)
     if not volumes or any(tags.is_new(volume) for volume in _volumes_on(physical, volumes)):
         return _judgement(model.INCOMPLETE, "was prepared by a run that did not finish", device, (), physical.group)
     return _judgement(model.OURS, f"belongs to volume group {physical.group}", device, (), physical.group)

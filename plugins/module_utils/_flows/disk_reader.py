@@ -72,10 +72,11 @@ class DiskReader:
         inside = {volume.full_name: self._inside(volume.group, volume.name, volume.size, signatures) for volume in fresh}
         devices, findings = dict(node.devices), {}
         for device in wanted:
-            probe = self._blocks.probe(device.path, probe_regions(device.identity.size, targets[device.kname]))
+            places = targets[device.kname]
+            probe = self._blocks.probe(device.path, probe_regions(device.identity.size, places))
             devices[device.kname] = replace(device, busy=probe.busy)
             on_it = survey.volumes_on(device.kname, node, inside)
-            findings[device.kname] = survey.disk_findings(device, signatures, probe.samples, on_it)
+            findings[device.kname] = survey.disk_findings(device, signatures, probe.samples, on_it, places)
         return replace(node, devices=devices, findings=findings)
 
     def again(self, device: Device, places: Places) -> Optional[Node]:

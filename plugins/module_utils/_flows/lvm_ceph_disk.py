@@ -134,7 +134,7 @@ class LvmCephDiskFlow:
                 f"The new volume {full} carries {list_in_words(found)}, left on the disk by an earlier owner.",
                 hint="Nothing was erased. Run again: the disk's entry then names the consent that erases it.",
             )
-        if found:
+        if job.may_wipe:
             self._commands.write(commands.wipe_signatures(path))
             self._blocks.zero(path, erase_regions(job.size))
             left = self._reader.inside(job.group, job.name, job.size)

@@ -334,7 +334,7 @@ def test_leftovers_in_a_new_volume_are_neither_wiped_nor_kept_silently() -> None
     assert node.inside
     again = run(node, task())
     assert again.actions()["osds/osd2"] in ("skipped", "updated")
-    told = [name for name in ("data1", "data2") if "has a new volume that carries an ext4" in again.error(name)]
+    told = [name for name in ("data1", "data2") if "carries, in the place of a new volume, an ext4" in again.error(name)]
     assert len(told) == 1
     seen = str(again.verdicts[told[0]].facts["seen"])
     assert f"seen: {seen}" in again.error(told[0])
