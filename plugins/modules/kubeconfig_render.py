@@ -8,24 +8,31 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kubeconfig_render
-short_description: Write many kubeconfig files, merging safely with what is in them
+short_description: Write many kubeconfigs, merging safely with what is in them
 version_added: 0.1.0
 author:
   - Kubestead contributors (@kubestead)
 description:
-  - Puts clusters, users and contexts into kubeconfig files, one or thousands in a single task.
+  - Puts clusters, users and contexts into kubeconfigs, one or thousands in a single task. A kubeconfig is a file on the host,
+    or a key of a Secret or ConfigMap.
   - What the task does not name stays value for value, unknown keys and extensions included. A file in which nothing changes
     is not rewritten. Comments do not survive a rewrite.
   - A file that is not valid YAML is left as it is, and the line is reported.
   - A file is born with mode V(0600) and replaces the old one in a single rename, under the same lock file that kubectl uses, so
-    that parallel runs lose nothing. The lock of a killed run of this module is recognised and removed; a lock of somebody else
-    is waited for, 10 seconds long, and never removed.
+    that parallel runs lose nothing. The lock of a killed run of this module is recognised and removed, and so are the temporary
+    files it left; a lock of somebody else is waited for, 10 seconds long, and never removed.
+  - The new file keeps the owner, the group and the extended attributes (such as the SELinux context) of the one it replaces.
   - Missing folders are made with mode V(0700). A folder in which others can write, or that belongs to somebody else than root,
-    the user the module runs as, or the file's owner, is refused. So are files that are links, and links that others made.
+    the user the module runs as, or the file's owner, is refused. Links that root or the user the module runs as made are
+    followed, also when the kubeconfig itself is one; links of others are refused.
+  - An object is changed by a patch of its one key that the API refuses when the object changed meanwhile; it is then read and
+    merged again.
   - Names that YAML readers would take for something else, such as V(n), V(no) or V(1e3), are quoted.
-  - Each context of the task must end up with a cluster and a user that exist in the file.
+  - Each context of the task must end up with a cluster and a user that exist in the kubeconfig.
 extends_documentation_fragment:
   - kubestead.platform.attributes
+  - kubestead.platform.attributes.actiongroup_k8s
+  - kubestead.platform.kube_auth
   - kubestead.platform.bulk
   - kubestead.platform.bulk.state
   - kubestead.platform.secret_file
@@ -42,23 +49,51 @@ attributes:
 options:
   files:
     description:
-      - The kubeconfig files. A path can be named once.
+      - The kubeconfigs. Each can be named once.
     type: list
     elements: dict
     required: true
     suboptions:
       path:
         description:
-          - Absolute path of the file on the host.
+          - Absolute path of a file on the host.
+          - Exactly one of O(files[].path), O(files[].secret) and O(files[].configmap) says where the kubeconfig is.
         type: path
-        required: true
+      secret:
+        description:
+          - A key of a Secret, at the API server that the connection options name. The namespace must exist.
+          - Who can read Secrets in the namespace, or make pods in it, has this kubeconfig. Keep those of people in a namespace
+            of their own.
+        type: dict
+        suboptions: &object
+          namespace:
+            description:
+              - Namespace of the object.
+            type: str
+            required: true
+          name:
+            description:
+              - Name of the object.
+            type: str
+            required: true
+          key:
+            description:
+              - The key that holds the kubeconfig. Other keys stay as they are.
+            type: str
+            default: kubeconfig
+      configmap:
+        description:
+          - A key of a ConfigMap, as with O(files[].secret). It is refused when the result would hold anything private, unless
+            O(allow_plain) is set.
+        type: dict
+        suboptions: *object
       owner:
         description:
-          - Name or numeric id of the user who is to own the file; the default is the option O(owner).
+          - Name or numeric id of the user who is to own the file; the default is the option O(owner). For files only.
         type: str
       group:
         description:
-          - Name or numeric id of the file's group; the default is the option O(group).
+          - Name or numeric id of the file's group; the default is the option O(group). For files only.
         type: str
       mode:
         description:
@@ -68,7 +103,9 @@ options:
       state:
         description:
           - V(present) brings the entries into the file.
-          - V(absent) removes the whole file, whatever it holds, and ignores the entries.
+          - V(absent) removes the whole file, whatever it holds, and ignores the entries. Without O(backup) the backups of the
+            file are removed as well.
+          - Of an object, V(absent) removes the key, and the object itself if this module made it and no other key is left.
           - The default is the option O(state).
         type: str
         choices:
@@ -99,9 +136,15 @@ options:
               - keep
               - remove
             default: merge
+          unset:
+            description:
+              - Keys to remove from the entry, with V(merge) only. (A null cannot say it, because Ansible does not tell it from
+                an option that was left out.)
+            type: list
+            elements: str
           cluster:
             description:
-              - The entry's content in kubeconfig's own keys. Needed unless O(files[].clusters[].behavior=remove).
+              - The entry's content in kubeconfig's own keys. Needed unless the entry or some of its keys are removed.
             type: dict
             suboptions:
               server:
@@ -162,10 +205,16 @@ options:
               - keep
               - remove
             default: merge
+          unset:
+            description:
+              - Keys to remove from the entry, with V(merge) only. (A null cannot say it, because Ansible does not tell it from
+                an option that was left out.)
+            type: list
+            elements: str
           user:
             description:
-              - The entry's content in kubeconfig's own keys. Needed unless O(files[].users[].behavior=remove).
-              - Only one way to log in can be given (certificate and key, token, user name and password, or exec).
+              - The entry's content in kubeconfig's own keys. Needed unless the entry or some of its keys are removed.
+              - Only one way to log in can be given (certificate and key, token, user name and password, exec, or oidc).
             type: dict
             suboptions:
               client-certificate:
@@ -252,6 +301,53 @@ options:
                     description:
                       - What to say when the command is missing.
                     type: str
+              oidc:
+                description:
+                  - Logs in at an OpenID Connect provider through kubelogin, a plugin of kubectl that each person installs. It
+                    is written as C(exec).
+                type: dict
+                suboptions:
+                  issuer_url:
+                    description:
+                      - The provider's issuer, an https URL.
+                    type: str
+                    required: true
+                  client_id:
+                    description:
+                      - Id of the client that the provider knows kubectl as.
+                    type: str
+                    required: true
+                  client_secret:
+                    description:
+                      - Secret of a client that has one. It stands in the kubeconfig and in the arguments of kubelogin.
+                    type: str
+                  extra_scopes:
+                    description:
+                      - Scopes to ask for beside C(openid).
+                    type: list
+                    elements: str
+                  grant_type:
+                    description:
+                      - How the person logs in; kubelogin decides when this is left out.
+                    type: str
+                    choices:
+                      - auto
+                      - authcode
+                      - authcode-keyboard
+                      - password
+                      - device-code
+                  certificate_authority:
+                    description:
+                      - Path, on the person's machine, of the CA certificates of the provider.
+                    type: str
+                  command:
+                    description:
+                      - V(kubectl) finds kubelogin as its plugin C(oidc-login), V(kubelogin) runs it by itself.
+                    type: str
+                    choices:
+                      - kubectl
+                      - kubelogin
+                    default: kubectl
               as:
                 description:
                   - User to act as.
@@ -299,9 +395,15 @@ options:
               - keep
               - remove
             default: merge
+          unset:
+            description:
+              - Keys to remove from the entry, with V(merge) only. (A null cannot say it, because Ansible does not tell it from
+                an option that was left out.)
+            type: list
+            elements: str
           context:
             description:
-              - The entry's content in kubeconfig's own keys. Needed unless O(files[].contexts[].behavior=remove).
+              - The entry's content in kubeconfig's own keys. Needed unless the entry or some of its keys are removed.
             type: dict
             suboptions:
               cluster:
@@ -326,11 +428,89 @@ options:
           - Name of the context that is to be current; it must exist in the resulting file.
           - An empty text means none. Without this option what the file says stays.
         type: str
+      merge_from:
+        description:
+          - Kubeconfig files on the host that are taken over whole, in the order of the variable E(KUBECONFIG), which is the
+            order of kubectl. The first file that has an entry counts, and one that is not there is left out with a warning.
+          - Their entries replace those of the same names in the kubeconfig; the task's own entries come on top. Their current
+            context is taken where the kubeconfig has none.
+          - Relative paths in them are written out. They are never read, so O(embed) does not reach them.
+        type: list
+        elements: path
+      rename:
+        description:
+          - Other names for entries that stand in the kubeconfig, or that O(files[].merge_from) brings. References to them
+            follow.
+          - A name that is not there is passed over, because it was renamed before. It is refused if both names are there.
+        type: list
+        elements: dict
+        suboptions:
+          kind:
+            description:
+              - What is renamed.
+            type: str
+            choices:
+              - cluster
+              - user
+              - context
+            required: true
+          from:
+            description:
+              - The name so far.
+            type: str
+            required: true
+          to:
+            description:
+              - The new name.
+            type: str
+            required: true
+      minify:
+        description:
+          - Name of a context. Everything that it does not need is dropped, whoever wrote it, and it becomes the current one.
+        type: str
+      prune:
+        description:
+          - Whether entries that carry the mark of O(manager) and that the task no longer names are removed. Others are never
+            touched.
+        type: bool
+        default: false
+  manager:
+    description:
+      - A word that says who manages the entries of this task. They get it as an extension named C(kubestead.platform), also
+        those that stood there before.
+      - Needed for O(files[].prune). Without it nothing is marked.
+    type: str
+  allow_plain:
+    description:
+      - Whether a ConfigMap may hold private values. These are keys, tokens, passwords, logins in URLs, variables and telling
+        arguments of login commands, settings of an auth-provider, and keys of a user that this module does not know.
+    type: bool
+    default: false
+  backup:
+    description:
+      - Whether the old version of a file is kept beside it when the file is changed or removed, as C(<path>.<time in
+        UTC>.backup) with mode V(0600). It holds the old keys and tokens.
+    type: bool
+    default: false
+  backup_count:
+    description:
+      - How many backups of each file are kept; older ones are removed when a new one is made. At least V(1).
+    type: int
+    default: 5
+  warn_before:
+    description:
+      - A certificate in the kubeconfig, of the task or not, that expires within this time becomes a warning. A duration with
+        the units V(s), V(m), V(h), V(d) and V(w). V(0) warns about expired ones only.
+    type: str
+    default: 7d
   embed:
     description:
       - Whether C(certificate-authority), C(client-certificate) and C(client-key) are read, on the host, from the paths given,
         and written as data. A missing file, or one that does not hold what it should, fails the entry.
+      - A relative path starts at the folder of the kubeconfig. Of a file that holds more, such as the key beside the
+        certificate, only what is asked for is taken.
       - Only paths that the task itself gives are read, never those that stand in a file already.
+      - A certificate and a key that do not belong together are refused, if the library cryptography is on the host.
     type: bool
     default: false
   expected_files:
@@ -344,8 +524,8 @@ options:
     description:
       - V(none) trusts the write.
       - V(parse) reads every written file back and compares it.
-      - V(login) also asks the API server who logs in, once per file, with the context that the task makes current or else the
-        first that it names. It uses the values of the task only, and never runs a login command.
+      - V(login) also asks the API server who logs in, through each context that the task gives together with its cluster and
+        its user. It uses the values of the task only, and never runs a login command. Contexts it cannot try become warnings.
       - Files in which nothing changes are checked by V(login) as well, also in check mode; files that would change are not.
     type: str
     choices:
@@ -355,7 +535,8 @@ options:
     default: none
 requirements:
   - PyYAML >= 5.4
-  - urllib3, for O(verify=login)
+  - urllib3, for O(verify=login), O(files[].secret) and O(files[].configmap)
+  - cryptography, to compare keys with certificates and to warn about those that expire; without it neither is done
 seealso:
   - module: kubestead.platform.k8s_user_cert
   - module: kubernetes.core.kubeconfig
@@ -393,6 +574,43 @@ EXAMPLES = r"""
         clusters: [{name: old, behavior: remove}]
         contexts: [{name: anna@old, behavior: remove}]
 
+- name: One file out of three, with shorter names, for one context
+  kubestead.platform.kubeconfig_render:
+    files:
+      - path: /root/.kube/prod
+        merge_from: [/etc/kubernetes/admin.conf, /root/.kube/team, /root/.kube/lab]
+        rename:
+          - {kind: context, from: kubernetes-admin@kubernetes, to: prod}
+        minify: prod
+
+- name: A kubeconfig without secrets for everybody, with a login at the company's identity provider
+  kubestead.platform.kubeconfig_render:
+    files:
+      - configmap: {namespace: kube-public, name: login}
+        current_context: prod
+        clusters:
+          - name: prod
+            cluster: {server: "https://10.0.0.10:6443", certificate-authority: /etc/kubernetes/pki/ca.crt}
+        users:
+          - name: me
+            user:
+              oidc: {issuer_url: "https://login.example.com", client_id: kubernetes, extra_scopes: [groups]}
+        contexts:
+          - name: prod
+            context: {cluster: prod, user: me}
+    embed: true
+
+- name: All clusters of a list, and none that left the list
+  kubestead.platform.kubeconfig_render:
+    manager: clusters
+    backup: true
+    files:
+      - path: /home/anna/.kube/config
+        owner: anna
+        prune: true
+        clusters: "{{ my_clusters }}"
+        contexts: "{{ my_contexts }}"
+
 - name: Remove the kubeconfig of a leaver
   kubestead.platform.kubeconfig_render:
     state: absent
@@ -413,7 +631,7 @@ entries:
       returned: always
       sample: kubeconfig
     name:
-      description: Path of the file.
+      description: Path of the file, or kind, namespace, name and key of the object.
       type: str
       returned: always
       sample: /home/anna/.kube/config
@@ -428,10 +646,27 @@ entries:
       returned: always
       sample: users anna, mode was 0644
     login:
-      description: C(user) and C(groups) as the API server sees them.
+      description: C(user) and C(groups) as the API server sees them, through the current context or else the first one tried.
       type: dict
-      returned: with O(verify=login), when the file was checked
+      returned: with O(verify=login), when a login was tried
       sample: {user: anna, groups: [team-red, "system:authenticated"]}
+    logins:
+      description: The same for each context that was tried, with its name as C(context).
+      type: list
+      elements: dict
+      returned: with O(verify=login), when a login was tried
+      sample: [{context: anna@prod, user: anna, groups: [team-red, "system:authenticated"]}]
+    warnings:
+      description: Certificates near their end, references to nothing, logins by auth-provider, contexts that were not tried.
+      type: list
+      elements: str
+      returned: when there are any
+      sample: ["user 'anna' holds a certificate that expires in 3 days"]
+    backup_file:
+      description: Where the old version of the file is.
+      type: str
+      returned: with O(backup), when an old version was kept
+      sample: /home/anna/.kube/config.20270101T120000Z.backup
     error:
       description: Code, sentence and hint.
       type: dict
@@ -444,12 +679,16 @@ counts:
   sample: {created: 2, updated: 0, unchanged: 23, removed: 0, failed: 0, skipped: 0}
 """
 
+import time
 from typing import Any
 
+from ..module_utils._adapters import certificate_check
+from ..module_utils._adapters.file_backups import FileBackups
 from ..module_utils._adapters.kube_api import KubeApiClient
 from ..module_utils._adapters.kube_lock import KubeconfigLocks
+from ..module_utils._adapters.leftovers import Leftovers
 from ..module_utils._adapters.secret_file import SecretFiles
-from ..module_utils._ansible.argspec import BULK_SPEC, SECRET_FILE_SPEC, STATE_SPEC, new_module
+from ..module_utils._ansible.argspec import BULK_SPEC, KUBE_AUTH_SPEC, SECRET_FILE_SPEC, STATE_SPEC, new_module
 from ..module_utils._ansible.deps import need
 from ..module_utils._ansible.shell import converge
 from ..module_utils._flows.kubeconfig_render import Outside, RenderFlow
@@ -461,6 +700,17 @@ _TEXT = {"type": "str"}
 _FLAG = {"type": "bool"}
 _TEXTS = {"type": "list", "elements": "str"}
 _NAME = {"type": "str", "required": True}
+
+_OBJECT = {"namespace": _NAME, "name": _NAME, "key": {"type": "str", "default": "kubeconfig", "no_log": False}}
+_OIDC = {
+    "issuer_url": _NAME,
+    "client_id": _NAME,
+    "client_secret": _SECRET,
+    "extra_scopes": _TEXTS,
+    "grant_type": {"type": "str", "choices": ["auto", "authcode", "authcode-keyboard", "password", "device-code"]},
+    "certificate_authority": _TEXT,
+    "command": {"type": "str", "choices": ["kubectl", "kubelogin"], "default": "kubectl"},
+}
 
 _CLUSTER = {
     "server": _TEXT,
@@ -491,6 +741,7 @@ _USER = {
     "username": _TEXT,
     "password": _SECRET,
     "exec": {"type": "dict", "options": _EXEC},
+    "oidc": {"type": "dict", "options": _OIDC},
     "as": _TEXT,
     "as-uid": _TEXT,
     "as-groups": _TEXTS,
@@ -504,6 +755,7 @@ def _entries(word: str, value: dict[str, Any]) -> dict[str, Any]:
     options = {
         "name": _NAME,
         "behavior": {"type": "str", "choices": ["merge", "replace", "keep", "remove"], "default": "merge"},
+        "unset": _TEXTS,
         word: {"type": "dict", "options": value},
     }
     return {"type": "list", "elements": "dict", "default": [], "options": options}
@@ -515,7 +767,9 @@ SPEC: dict[str, dict[str, Any]] = {
         "elements": "dict",
         "required": True,
         "options": {
-            "path": {"type": "path", "required": True},
+            "path": {"type": "path"},
+            "secret": {"type": "dict", "options": _OBJECT, "no_log": False},
+            "configmap": {"type": "dict", "options": _OBJECT},
             "owner": {"type": "str"},
             "group": {"type": "str"},
             "mode": {"type": "str", "default": "0600"},
@@ -524,8 +778,27 @@ SPEC: dict[str, dict[str, Any]] = {
             "users": _entries("user", _USER),
             "contexts": _entries("context", _CONTEXT),
             "current_context": {"type": "str"},
+            "merge_from": {"type": "list", "elements": "path"},
+            "rename": {
+                "type": "list",
+                "elements": "dict",
+                "options": {
+                    "kind": {"type": "str", "choices": ["cluster", "user", "context"], "required": True},
+                    "from": _NAME,
+                    "to": _NAME,
+                },
+            },
+            "minify": {"type": "str"},
+            "prune": {"type": "bool", "default": False},
         },
+        "mutually_exclusive": [("path", "secret", "configmap")],
+        "required_one_of": [("path", "secret", "configmap")],
     },
+    "manager": {"type": "str"},
+    "allow_plain": {"type": "bool", "default": False},
+    "backup": {"type": "bool", "default": False},
+    "backup_count": {"type": "int", "default": 5},
+    "warn_before": {"type": "str", "default": "7d"},
     "embed": {"type": "bool", "default": False},
     "expected_files": {"type": "list", "elements": "path", "default": []},
     "verify": {"type": "str", "choices": ["none", "parse", "login"], "default": "none"},
@@ -535,15 +808,27 @@ SPEC: dict[str, dict[str, Any]] = {
 def wire(params: dict[str, Any], check_mode: bool) -> RenderFlow:
     """The flow for a task's options."""
     need("yaml")
-    if params["verify"] == "login":
+    if params["verify"] == "login" or any(file.get("secret") or file.get("configmap") for file in params["files"]):
         need("urllib3")
-    outside = Outside(store=SecretFiles(), locks=KubeconfigLocks(), connect=KubeApiClient.from_kubeconfig)
+    store = SecretFiles(follow_links=True)
+    judged = certificate_check.AVAILABLE
+    outside = Outside(
+        store=store,
+        locks=KubeconfigLocks(),
+        leftovers=Leftovers(),
+        backups=FileBackups(store),
+        kube=lambda: KubeApiClient.from_params(params),
+        connect=KubeApiClient.from_kubeconfig,
+        clock=time.time,
+        end_of=certificate_check.end_of if judged else None,
+        pair_problem=certificate_check.pair_problem if judged else None,
+    )
     return RenderFlow.from_params(params, outside, check_mode=check_mode)
 
 
 def main() -> None:
     """Run the module."""
-    module = new_module(STATE_SPEC, BULK_SPEC, SECRET_FILE_SPEC, spec=SPEC)
+    module = new_module(STATE_SPEC, BULK_SPEC, SECRET_FILE_SPEC, KUBE_AUTH_SPEC, spec=SPEC)
     converge(module, lambda params: wire(params, module.check_mode))
 
 

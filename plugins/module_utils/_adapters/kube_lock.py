@@ -92,7 +92,7 @@ def _remove_stale(folder: int, name: str) -> bool:
         raise
     with os.fdopen(descriptor, "rb") as stream:
         found = os.fstat(descriptor)
-        if found.st_uid != os.geteuid() or not _is_stale(stream.read(_RECORD_BYTES)):
+        if found.st_uid != os.geteuid() or not is_stale(stream.read(_RECORD_BYTES)):
             return False
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         with contextlib.suppress(FileNotFoundError):
@@ -102,7 +102,7 @@ def _remove_stale(folder: int, name: str) -> bool:
         return True
 
 
-def _is_stale(content: bytes) -> bool:
+def is_stale(content: bytes) -> bool:
     try:
         record = json.loads(content)
     except ValueError:

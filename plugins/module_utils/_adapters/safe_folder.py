@@ -86,6 +86,28 @@ def open_source(path: str) -> int:
         os.close(walk.descriptor)
 
 
+def resolved(path: str) -> str:
+    """Where a path leads when its last part is a link made by root or by ourselves; the path itself when it is none.
+
+    Raises Refused for a link of somebody else. What stands there is not judged; ``destination`` does that.
+    """
+    walk = _Walk(None)
+    try:
+        rest = absolute(path)
+        while True:
+            try:
+                walk.go(dirname(rest))
+            except FileNotFoundError:
+                return rest
+            target = walk.link(basename(rest))
+            if target is None:
+                return rest
+            rest = absolute(join("/", *walk.real, target))
+            walk.restart()
+    finally:
+        os.close(walk.descriptor)
+
+
 class _Walk:
     """A walk from the root, one part at a time, each opened relative to the one before. ``rules`` None means reading only."""
 

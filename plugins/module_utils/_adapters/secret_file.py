@@ -2,15 +2,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Files that hold secrets, on the host the module runs on.
 
-A file is born 0600 beside its destination, brought to disk, and takes its place in a single rename. Links are never
-written through, and folders where others could put something in our way are refused (see ``safe_folder``).
+A file is born 0600 beside its destination, brought to disk, and takes its place in a single rename, with the extended
+attributes (such as the SELinux context) of the file it replaces. Links are not written through unless asked for, and then
+only those of root and our own; folders where others could put something in our way are refused (see ``safe_folder``).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 from typing import Optional
 
 from .._core.errors import Refused
@@ -26,18 +29,25 @@ from .safe_folder import (
     lstat,
     open_source,
     opened_folder,
+    resolved,
     user_name,
 )
 
 _BIRTH = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_BYTES = 16 * 1024 * 1024
+# Not carried over: they speak about one content, or give rights to whoever runs it.
+_OF_THE_CONTENT = ("security.capability", "security.evm", "security.ima", "trusted.")
 
 
 class SecretFiles:
     """Reads, writes and removes secret files. Holds no state, so it may be used from several threads.
 
     ``owner`` and ``group`` are names or numeric ids; left out, an existing file keeps its own and a new one gets ours.
+    With ``follow_links``, a destination that is a link made by root or by ourselves means the file it leads to.
     """
+
+    def __init__(self, *, follow_links: bool = False) -> None:
+        self._follow = follow_links
 
     def read(self, path: str) -> Optional[bytes]:
         """The content of a file that the task itself names as a source; None when there is none.
@@ -56,7 +66,7 @@ class SecretFiles:
         rules = Rules.of(owner, group)
         with explained(path, "read"):
             try:
-                with destination(path, rules) as (folder, name):
+                with self._place(path, rules) as (folder, name):
                     return _stored(path, folder, name, rules)
             except FileNotFoundError:
                 return None
@@ -75,7 +85,7 @@ class SecretFiles:
         Without ``mode`` an old file keeps its own, and a new one is 0600.
         """
         rules = Rules.of(owner, group, create=True)
-        with explained(path, "written"), destination(path, rules) as (folder, name):
+        with explained(path, "written"), self._place(path, rules) as (folder, name):
             old = _checked(path, folder, name, rules)
             if old is not None:
                 uid = old.st_uid if rules.uid is None else rules.uid
@@ -98,15 +108,29 @@ class SecretFiles:
             os.fsync(folder)
 
     def remove(self, path: str, *, owner: Optional[str] = None) -> bool:
-        """Remove a file, or a link itself; whether there was one."""
+        """Remove a file, or a link itself; whether there was one. A link that is followed goes with what it leads to."""
         with explained(path, "removed"):
             try:
+                target = resolved(path) if self._follow else path
+                if target != absolute(path):
+                    self.remove(target, owner=owner)
                 with destination(path, Rules.of(owner, None)) as (folder, name):
                     os.unlink(name, dir_fd=folder)
                     os.fsync(folder)
             except FileNotFoundError:
                 return False
             return True
+
+    @contextlib.contextmanager
+    def _place(self, path: str, rules: Rules) -> Iterator[tuple[int, str]]:
+        """Folder and name of a destination, a link followed where that is asked for."""
+        with destination(path, rules) as (folder, name):
+            old = lstat(folder, name) if self._follow else None
+            if old is None or not stat.S_ISLNK(old.st_mode):
+                yield folder, name
+                return
+        with destination(resolved(path), rules) as pair:
+            yield pair
 
     def make_folder(self, path: str, *, owner: Optional[str] = None, group: Optional[str] = None) -> None:
         """Make a folder and its missing parents 0700; an existing one must be as safe as ``write`` wants it."""
@@ -173,7 +197,8 @@ def _replace(folder: int, name: str, content: bytes, rules: Rules, mode: int) ->
     try:
         with os.fdopen(descriptor, "wb") as stream:
             give(descriptor, rules)
-            os.fchmod(descriptor, mode)
+            _keep_attributes(folder, name, descriptor)
+            os.fchmod(descriptor, mode)  # after the attributes, so that an access list among them cannot widen it
             stream.write(content)
             stream.flush()
             os.fsync(descriptor)
@@ -181,6 +206,23 @@ def _replace(folder: int, name: str, content: bytes, rules: Rules, mode: int) ->
         os.unlink(temporary, dir_fd=folder)
         raise
     _rename(folder, temporary, name)
+
+
+def _keep_attributes(folder: int, name: str, descriptor: int) -> None:
+    """Give the new file the extended attributes of the one it replaces, as far as the system lets us."""
+    try:
+        old = os.open(name, READ, dir_fd=folder)
+    except OSError:
+        return
+    try:
+        for attribute in os.listxattr(old):
+            if not attribute.startswith(_OF_THE_CONTENT):
+                with contextlib.suppress(OSError):
+                    os.setxattr(descriptor, attribute, os.getxattr(old, attribute))
+    except OSError:
+        return  # a file system without them
+    finally:
+        os.close(old)
 
 
 def _rename(folder: int, temporary: str, name: str) -> None:

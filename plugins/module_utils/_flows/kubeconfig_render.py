@@ -1,103 +1,132 @@
 # Copyright: Kubestead contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The order of the work of kubeconfig_render: read sources and files, merge, write under lock, read back, log in."""
+"""The order of the work of kubeconfig_render: read sources and kubeconfigs, merge, write, read back, log in."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Callable, Optional, Protocol, TypeVar, Union
+from datetime import datetime, timezone
+from posixpath import dirname
+from typing import Any, Callable, Optional, TypeVar, Union
 
 from .._core import pool
-from .._core.errors import BackendFailed, CollError, Conflict
+from .._core.errors import BackendFailed, BadInput, CollError, Conflict
 from .._core.plan import Plan, Stage, Step, Verdict, entry_key
 from .._core.ports import KubeApi, SecretStore, StoredFile
 from .._core.run import Outcome, Run, each_step
+from .._core.units import seconds
 from .._kubeconfig import codec
+from .._kubeconfig.advice import EndOf, advice
+from .._kubeconfig.codec import Document
 from .._kubeconfig.draft import Draft, draft
-from .._kubeconfig.embed import Expected, Source, embedded, source_paths
-from .._kubeconfig.merge import login_context, own_values
+from .._kubeconfig.embed import Expected, PairProblem, Source, check_pairs, embedded, source_paths
+from .._kubeconfig.login import logins_of, own_values
+from .._kubeconfig.reshape import joined, rebased
 from .._kubeconfig.wanted import WantedFile, check_path, files_from_params
+from .kubeconfig_places import Backups, FileLocks, FilePlaces, Found, Leftovers, ObjectPlaces
 
 KIND = "kubeconfig"
 _REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+_TOLD = 10
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-class FileLocks(Protocol):
-    """The lock that kubectl and client-go take while they rewrite a kubeconfig."""
-
-    def hold(self, path: str, *, owner: Optional[str] = None, group: Optional[str] = None) -> AbstractContextManager[None]:
-        """Keep others from rewriting ``path`` meanwhile; raises Conflict when somebody else keeps it."""
-
-
 @dataclass(frozen=True)
 class Outside:
-    """Everything the flow reaches: files, their locks, and the API servers the kubeconfigs point to."""
+    """Everything the flow reaches. ``kube`` opens the API that holds objects, ``connect`` those the kubeconfigs point to.
+
+    ``end_of`` and ``pair_problem`` judge certificates; they are None where nothing on the host can.
+    """
 
     store: SecretStore
     locks: FileLocks
+    leftovers: Leftovers
+    backups: Backups
+    kube: Callable[[], KubeApi]
     connect: Callable[[Mapping[str, Any], str], KubeApi]
+    clock: Callable[[], float]
+    end_of: Optional[EndOf] = None
+    pair_problem: Optional[PairProblem] = None
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How the files are handled."""
+    """How the files are handled. ``soon``: seconds before its end at which a certificate is warned about."""
 
     embed: bool
     expected: frozenset[str]
     verify: str
+    soon: float
+    backups: int
     concurrency: int
     stop_on_error: bool
     check_mode: bool
 
+    @classmethod
+    def of(cls, params: Mapping[str, Any], check_mode: bool) -> Settings:
+        """From a task's options; raises BadInput for values that cannot be meant."""
+        if params["backup"] and params["backup_count"] < 1:
+            raise BadInput(f"backup_count is {params['backup_count']}.", hint="Keep at least one, or leave backup out.")
+        return cls(
+            embed=params["embed"],
+            expected=frozenset(check_path(path, "expected_files:") for path in params["expected_files"] or ()),
+            verify=params["verify"],
+            soon=seconds(params["warn_before"], "warn_before"),
+            backups=params["backup_count"] if params["backup"] else 0,
+            concurrency=params["concurrency"],
+            stop_on_error=params["on_error"] == "stop",
+            check_mode=check_mode,
+        )
+
 
 @dataclass(frozen=True)
 class Seen:
-    """What was found: by path, a file, its absence or the error that reading it gave, and the answers to logins."""
+    """What was found: by name, a file, its absence or the error that reading it gave; the answers to logins; the litter."""
 
-    stored: Mapping[str, Union[StoredFile, CollError, None]]
+    stored: Mapping[str, Found]
     logins: Mapping[str, Union[Mapping[str, object], CollError]]
+    littered: frozenset[str]
+    now: float
 
 
 class RenderFlow:
-    """Observe → decide → execute → report for a list of kubeconfig files."""
+    """Observe → decide → execute → report for a list of kubeconfigs."""
 
     def __init__(self, files: Sequence[WantedFile], settings: Settings, outside: Outside) -> None:
         self.stop_on_error = settings.stop_on_error
         self._files = files
         self._settings = settings
         self._outside = outside
-        self._by_entry = {entry_key(KIND, file.path): file for file in files}
+        self._by_entry = {entry_key(KIND, file.name): file for file in files}
         self._sources: Mapping[str, Union[Source, CollError]] = {}
+        self._taken_over: Mapping[str, Union[Optional[bytes], CollError]] = {}
+        stamp = datetime.fromtimestamp(outside.clock(), timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+        self._in_files = FilePlaces(
+            outside.store, outside.locks, outside.leftovers, outside.backups, keep=settings.backups, stamp=stamp
+        )
+        self._in_objects = ObjectPlaces(outside.kube, settings.concurrency)
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any], outside: Outside, *, check_mode: bool) -> RenderFlow:
         """The flow for a task's options; raises BadInput for values that cannot be meant."""
-        settings = Settings(
-            embed=params["embed"],
-            expected=frozenset(check_path(path, "expected_files:") for path in params["expected_files"] or ()),
-            verify=params["verify"],
-            concurrency=params["concurrency"],
-            stop_on_error=params["on_error"] == "stop",
-            check_mode=check_mode,
-        )
-        return cls(files_from_params(params), settings, outside)
+        return cls(files_from_params(params), Settings.of(params, check_mode), outside)
 
     def observe(self) -> Seen:
         """Each source once, each destination once; with login checks, those files that will not change."""
-        store = self._outside.store
         paths = source_paths(self._files) if self._settings.embed else ()
         self._sources = dict(self._each(paths, self._read_source))
-        found = self._each(self._files, lambda file: store.find(file.path, owner=file.owner, group=file.group))
-        stored = {file.path: answer for file, answer in found}
+        taken = dict.fromkeys(path for file in self._files if file.present for path in file.merge_from)
+        self._taken_over = dict(self._each(taken, self._outside.store.read))
+        on_disk = [file for file in self._files if file.place is None]
+        stored: dict[str, Found] = {file.name: answer for file, answer in self._each(on_disk, self._in_files.find)}
+        stored.update(self._in_objects.find_all([file for file in self._files if file.place is not None]))
         logins: dict[str, Union[Mapping[str, object], CollError]] = {}
         if self._settings.verify == "login":
-            settled = [file for file in self._files if file.present and self._is_settled(file, stored[file.path])]
-            logins = {file.path: answer for file, answer in self._each(settled, self._log_in)}
-        return Seen(stored, logins)
+            settled = [file for file in self._files if _to_log_in(file) and self._is_settled(file, stored[file.name])]
+            logins = {file.name: answer for file, answer in self._each(settled, self._log_in)}
+        return Seen(stored, logins, self._in_files.look_for_leftovers(on_disk), self._outside.clock())
 
     def decide(self, seen: Seen) -> Plan:
         """One verdict per file; secrets stay with the files, beside the plan."""
@@ -108,17 +137,17 @@ class RenderFlow:
             try:
                 verdict, step = self._judge(file, seen)
             except CollError as exc:
-                verdicts.append(Verdict(KIND, file.path, "failed", error=exc))
+                verdicts.append(Verdict(KIND, file.name, "failed", error=exc))
                 continue
             verdicts.append(verdict)
             if step is not None:
                 writes.append(step)
             if step is not None and file.present and not self._settings.check_mode:
-                checks.append(Step("verify", file.path, verdict.key))
+                checks.append(Step("verify", file.name, verdict.key))
         stages = [Stage("write", tuple(writes))]
         if self._settings.verify != "none" and checks:
             stages.append(Stage("verify", tuple(checks)))
-        return Plan(tuple(verdicts), tuple(stages))
+        return Plan(tuple(verdicts), tuple(stages), self._warnings(verdicts))
 
     def execute(self, stage: Stage) -> Iterable[Outcome]:
         """Write, then read back or log in, several files at a time."""
@@ -131,24 +160,55 @@ class RenderFlow:
         return {}
 
     def _judge(self, file: WantedFile, seen: Seen) -> tuple[Verdict, Optional[Step]]:
-        made = self._draft(file, _found(seen.stored[file.path]))
-        key = entry_key(KIND, file.path)
+        complete = self._complete(file)
+        made = draft(complete, _found(seen.stored[file.name]), self._joined(file))
+        facts = self._advice(file, made, seen.now)
+        key = entry_key(KIND, file.name)
+        if made.action == "unchanged" and file.path in seen.littered:
+            return Verdict(KIND, file.name, "updated", "temporary files of a killed run", facts), Step("tidy", file.name, key)
         if made.action == "unchanged":
-            login = seen.logins.get(file.path)
+            login = seen.logins.get(file.name)
             if isinstance(login, CollError):
-                return Verdict(KIND, file.path, "unchanged", made.reason, error=login), None
-            return Verdict(KIND, file.path, "unchanged", made.reason, {"login": login} if login else {}), None
+                return Verdict(KIND, file.name, "unchanged", made.reason, facts, login), None
+            return Verdict(KIND, file.name, "unchanged", made.reason, {**facts, **(login or {})}), None
+        if self._outside.pair_problem is not None and file.present:
+            check_pairs(complete, self._outside.pair_problem)
         verb = {"created": "create", "updated": "update", "removed": "remove"}[made.action]
-        return Verdict(KIND, file.path, made.action, made.reason), Step(verb, file.path, key, made.before, made.after)
+        step = Step(verb, file.name, key, made.before, made.after)
+        return Verdict(KIND, file.name, made.action, made.reason, facts), step
+
+    def _advice(self, file: WantedFile, made: Draft, now: float) -> dict[str, object]:
+        """The warnings of an entry, if there are any."""
+        if not file.present:
+            return {}
+        missing = [path for path in file.merge_from if self._taken_over[path] is None]
+        told = [f"merge_from {path} is not there" for path in missing]
+        told.extend(advice(made.document, now=now, soon=self._settings.soon, end_of=self._outside.end_of))
+        if self._settings.verify == "login" and _to_log_in(file):
+            told.extend(logins_of(file).notes)
+        return {"warnings": told} if told else {}
+
+    def _warnings(self, verdicts: Sequence[Verdict]) -> tuple[str, ...]:
+        """The first warnings for the screen; all of them stand in the entries."""
+        told = [f"{verdict.name}: {text}." for verdict in verdicts for text in _texts(verdict.facts.get("warnings"))]
+        more = len(told) - _TOLD
+        return (*told[:_TOLD], f"There are {more} more warnings in the entries.") if more > 0 else tuple(told)
 
     def _draft(self, file: WantedFile, stored: Optional[StoredFile]) -> Draft:
-        return draft(self._complete(file), stored)
+        return draft(self._complete(file), stored, self._joined(file))
 
     def _complete(self, file: WantedFile) -> WantedFile:
         """The file with the contents of its sources; the first source that could not be read is the file's error."""
         if not self._settings.embed or not file.present:
             return file
         return embedded(file, {path: _found(self._sources[path]) for path in source_paths([file])})
+
+    def _joined(self, file: WantedFile) -> Optional[Document]:
+        """The files to take over, as one document; those that are not there are left out, as kubectl does."""
+        if not file.merge_from or not file.present:
+            return None
+        found = [(path, _found(self._taken_over[path])) for path in file.merge_from]
+        return joined((path, content) for path, content in found if content is not None)
 
     def _each(self, things: Iterable[T], call: Callable[[T], R]) -> Iterable[tuple[T, Union[R, CollError]]]:
         return pool.each(things, call, concurrency=self._settings.concurrency)
@@ -158,46 +218,61 @@ class RenderFlow:
             return Expected(path)
         return self._outside.store.read(path)
 
-    def _is_settled(self, file: WantedFile, stored: Union[StoredFile, CollError, None]) -> bool:
+    def _is_settled(self, file: WantedFile, stored: Found) -> bool:
         try:
             return self._draft(file, _found(stored)).action == "unchanged"
         except CollError:
             return False  # said by decide
 
-    def _write(self, step: Step) -> Optional[Mapping[str, object]]:
-        """The file is read and merged anew under the lock, so that what others wrote meanwhile stays."""
+    def _write(self, step: Step) -> Mapping[str, object]:
         file = self._by_entry[step.entry]
-        store = self._outside.store
-        with self._outside.locks.hold(file.path, owner=file.owner, group=file.group):
-            made = self._draft(file, store.find(file.path, owner=file.owner, group=file.group))
-            if made.action == "removed":
-                store.remove(file.path, owner=file.owner)
-            elif made.document is not None and made.action != "unchanged":
-                content = codec.dump(made.document)
-                store.write(file.path, content, owner=file.owner, group=file.group, mode=file.mode)
-        return None
+        place = self._in_files if file.place is None else self._in_objects
+        return place.change(file, lambda stored: self._draft(file, stored))
+
+    def _find(self, file: WantedFile) -> Optional[StoredFile]:
+        return (self._in_files if file.place is None else self._in_objects).find(file)
 
     def _verify(self, step: Step) -> Mapping[str, object]:
         file = self._by_entry[step.entry]
-        found = self._outside.store.find(file.path, owner=file.owner, group=file.group)
+        found = self._find(file)
         if found is None or self._draft(file, found).action != "unchanged":
             raise Conflict("The file was changed by somebody else right after it was written.", hint="Run again.")
-        return {"login": self._log_in(file)} if self._settings.verify == "login" else {}
+        return self._log_in(file) if self._settings.verify == "login" and _to_log_in(file) else {}
 
     def _log_in(self, file: WantedFile) -> Mapping[str, object]:
         """Ask the server who we are, with the values of this task and nothing else that stands in the file."""
         complete = self._complete(file)
-        stored = self._outside.store.find(file.path, owner=file.owner, group=file.group)
-        after = codec.load(stored.content) if stored is not None else {}
-        api = self._outside.connect(own_values(complete, after), login_context(complete))
-        answer = api.call("POST", _REVIEW, {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"})
+        contexts = logins_of(complete).contexts
+        stored = self._find(file)
+        own = own_values(complete, codec.load(stored.content) if stored is not None else {})
+        own = rebased(own, dirname(file.path) or "/")
+        answers = [self._who(own, context) for context in contexts]
+        first = {name: answers[0][name] for name in ("user", "groups")} if answers else None
+        return {"login": first, "logins": answers} if answers else {}
+
+    def _who(self, config: Document, context: str) -> dict[str, object]:
+        try:
+            api = self._outside.connect(config, context)
+            answer = api.call("POST", _REVIEW, {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"})
+        except CollError as exc:
+            raise type(exc)(f"Context {context!r}: {exc}", hint=exc.hint, **exc.facts) from exc
         info = (answer.get("status") or {}).get("userInfo") or {}
         if not info.get("username"):
-            raise BackendFailed(f"{api.server} does not say who logged in.")
-        return {"user": str(info["username"]), "groups": [str(group) for group in info.get("groups") or ()]}
+            raise BackendFailed(f"Context {context!r}: {api.server} does not say who logged in.")
+        groups = [str(group) for group in info.get("groups") or ()]
+        return {"context": context, "user": str(info["username"]), "groups": groups}
 
 
 def _found(answer: Union[R, CollError]) -> R:
     if isinstance(answer, CollError):
         raise answer
     return answer
+
+
+def _to_log_in(file: WantedFile) -> bool:
+    """Whether the task gives anything that a login could prove."""
+    return file.present and not file.only_removes
+
+
+def _texts(value: object) -> Sequence[str]:
+    return value if isinstance(value, list) else ()

@@ -25,6 +25,7 @@ except ImportError:  # said in words by deps.need
 
 Document = dict[str, Any]
 
+_DEEPEST = 100
 _STR, _MAP, _SEQ = (f"tag:yaml.org,2002:{kind}" for kind in ("str", "map", "seq"))
 _TRUE = ("true", "True", "TRUE")
 _FALSE = ("false", "False", "FALSE")
@@ -87,6 +88,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self._made: dict[int, Any] = {}
+        self._depth = 0
 
     def value(self, node: Any) -> Any:
         if isinstance(node, yaml.ScalarNode):
@@ -96,8 +98,12 @@ class _Reader:
             if made is None:
                 raise _broken(node.start_mark.line + 1, "an anchor contains itself")
             return made
+        if self._depth == _DEEPEST:
+            raise _broken(node.start_mark.line + 1, f"more than {_DEEPEST} levels within each other")
         self._made[id(node)] = None
+        self._depth += 1
         made = self._mapping(node) if isinstance(node, yaml.MappingNode) else self._sequence(node)
+        self._depth -= 1
         self._made[id(node)] = made
         return made
 

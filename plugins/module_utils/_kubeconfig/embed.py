@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Optional, Union
+from posixpath import dirname, isabs, join
+from typing import Any, Callable, Optional, Union
 
 from .._core.errors import BadInput
 from .wanted import EMBEDDED, Entry, WantedFile, check_path
@@ -22,33 +24,51 @@ class Expected:
 
 Source = Union[bytes, Expected, None]
 
+# Why a certificate and a key, both PEM in base64, do not belong together; None when they do.
+PairProblem = Callable[[str, str], Optional[str]]
+
+_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\s.*?-----END \1-----", re.DOTALL)
+_PAIR = ("client-certificate-data", "client-key-data")
+
 
 def source_paths(files: Iterable[WantedFile]) -> tuple[str, ...]:
-    """The files to read before ``embedded``, each once; raises BadInput for relative paths."""
-    paths: dict[str, None] = {}
-    for file in files:
-        for entry in file.entries if file.present else ():
-            for key in EMBEDDED:
-                if key in entry.value:
-                    paths[check_path(entry.value[key], f"{file.path}: {entry.label}: {key}")] = None
-    return tuple(paths)
+    """The files to read before ``embedded``, each once; raises BadInput for paths that cannot be meant."""
+    return tuple(dict.fromkeys(path for file in files for _entry, _key, path in _sources(file)))
 
 
 def embedded(file: WantedFile, sources: Mapping[str, Source]) -> WantedFile:
     """The file with data in place of paths; raises BadInput when a source is missing or is something else."""
-    values = {(entry.section, entry.name): _value(entry, sources) for entry in file.entries}
+    values: dict[tuple[str, str], dict[str, Any]] = {}
+    for entry, key, path in _sources(file):
+        value = values.setdefault((entry.section, entry.name), dict(entry.value))
+        values[entry.section, entry.name] = _with_data(value, key, _data(entry, key, path, sources[path]))
     return file.with_values(values)
 
 
-def _value(entry: Entry, sources: Mapping[str, Source]) -> dict[str, Any]:
-    value: dict[str, Any] = {}
-    for key, given in entry.value.items():
-        if key in EMBEDDED:
-            path = check_path(given, key)
-            value[f"{key}-data"] = _data(entry, key, path, sources[path])
-        else:
-            value[key] = given
-    return value
+def check_pairs(file: WantedFile, problem: PairProblem) -> None:
+    """Raises BadInput for a certificate and a key of one user that do not belong together."""
+    for entry in file.entries:
+        cert, key = (entry.value.get(name) for name in _PAIR)
+        if isinstance(cert, str) and isinstance(key, str):
+            found = problem(cert, key)
+            if found:
+                raise BadInput(f"{entry.label}: {found}.", hint="Give the certificate that was issued for this key.")
+
+
+def _sources(file: WantedFile) -> Iterator[tuple[Entry, str, str]]:
+    """Each path to embed; one that is relative starts at the kubeconfig's folder, as kubectl has it."""
+    for entry in file.entries if file.present else ():
+        for key in EMBEDDED:
+            if key in entry.value:
+                path = str(entry.value[key])
+                if path and not isabs(path) and not file.place:
+                    path = join(dirname(file.path), path)
+                yield entry, key, check_path(path, f"{file.name}: {entry.label}: {key}")
+
+
+def _with_data(value: Mapping[str, Any], key: str, data: Union[str, Expected]) -> dict[str, Any]:
+    """The data at the place of the path, the order of the other keys kept."""
+    return {(f"{key}-data" if name == key else name): (data if name == key else child) for name, child in value.items()}
 
 
 def _data(entry: Entry, key: str, path: str, content: Source) -> Union[str, Expected]:
@@ -59,16 +79,11 @@ def _data(entry: Entry, key: str, path: str, content: Source) -> Union[str, Expe
             f"{entry.label}: {key}: there is no file {path}.",
             hint="Make it in an earlier task; in check mode, list it in expected_files.",
         )
-    problem = _problem(content, EMBEDDED[key])
-    if problem:
+    blocks = list(_BLOCK.finditer(content))
+    wanted = [block.group() for block in blocks if block.group(1).decode("ascii").endswith(EMBEDDED[key])]
+    if not wanted:
+        problem = f"holds no {EMBEDDED[key].lower()}" if blocks else "is not PEM text"
         raise BadInput(f"{entry.label}: {key}: {path} {problem}.")
-    return base64.b64encode(content).decode("ascii")
-
-
-def _problem(content: bytes, kind: str) -> Optional[str]:
-    labels = [line for line in content.splitlines() if line.startswith(b"-----BEGIN ")]
-    if not labels:
-        return "is not PEM text"
-    if any(line.rstrip().endswith(f"{kind}-----".encode("ascii")) for line in labels):
-        return None
-    return f"holds no {kind.lower()}"
+    # A file may hold more than is asked for, such as the key beside the certificate: only what is asked for is taken.
+    taken = content if len(wanted) == len(blocks) else b"\n".join((*wanted, b""))
+    return base64.b64encode(taken).decode("ascii")

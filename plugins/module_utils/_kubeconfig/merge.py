@@ -9,98 +9,75 @@ from typing import Any, Optional
 
 from .._core.errors import BadInput, Conflict
 from .codec import Document
-from .wanted import AUTH_KINDS, RIVALS, SECTIONS, Entry, WantedFile, auth_kinds
+from .reshape import minified, renamed, replaced
+from .sections import LEFT, SECTIONS, by_name, dangling, entries_of, entry_name
+from .wanted import AUTH_KINDS, MARK, RIVALS, Entry, WantedFile, auth_kinds
 
 _SETS = ("merge", "replace")
-_LEFT = "It was left as it is; repair it or move it away."
 _NEW: Document = {"apiVersion": "v1", "kind": "Config", "clusters": [], "users": [], "contexts": []}
 
 
-def merged(old: Document, file: WantedFile) -> Document:
-    """The document after the task; equal to ``old`` when nothing changes. Raises Conflict and BadInput."""
+def merged(old: Document, file: WantedFile, joined: Optional[Document] = None) -> Document:
+    """The document after the task; equal to ``old`` when nothing changes. Raises Conflict and BadInput.
+
+    ``joined`` are the files that the task takes over whole (``merge_from``).
+    """
     if not old and file.only_removes:
         return old
-    before = old or _NEW
+    before = renamed(old or _NEW, file.renames)
+    if joined is not None:
+        before = replaced(before, renamed(joined, file.renames), file.mark)
     after = dict(before)
     for section in SECTIONS:
-        present = _entries(before, section)
+        present = entries_of(before, section)
         wanted = [entry for entry in file.entries if entry.section == section]
         made = _merge_section(present, wanted)
+        if file.prune:
+            made = _pruned(made, section, file, joined)
         if made != present:
             after[section] = made
     _set_current(after, before, file)
+    if file.minify is not None:
+        after = minified(after, file.minify)
     _check_references(after, before, file)
     _check_complete(after, file)
     return after
 
 
-def own_values(file: WantedFile, after: Document) -> Document:
-    """Only what this task says, as a kubeconfig to log in with; nothing that somebody else put into the file."""
-    own: Document = {"apiVersion": "v1", "kind": "Config"}
-    for section, word in SECTIONS.items():
-        found = _by_name(_entries(after, section))
-        own[section] = []
-        for entry in file.entries:
-            if entry.section != section or entry.behavior == "remove":
-                continue
-            if entry.behavior == "keep" and found[entry.name].get(word) != entry.value:
-                raise BadInput(
-                    f"{entry.label} is kept as it was found, and is not used to log in.", hint="Use merge or replace."
-                )
-            own[section].append({"name": entry.name, word: dict(entry.value)})
-    return own
+def _pruned(entries: list[dict[Any, Any]], section: str, file: WantedFile, joined: Optional[Document]) -> list[dict[Any, Any]]:
+    """Without the entries that carry the mark of this manager and that the task no longer names."""
+    named = {entry.name for entry in file.entries if entry.section == section}
+    if joined is not None:
+        named.update(by_name(entries_of(renamed(joined, file.renames), section)))
+    return [entry for entry in entries if entry_name(entry) in named or not _carries(entry, SECTIONS[section], file.manager)]
 
 
-def login_context(file: WantedFile) -> str:
-    """The context to log in with: the current one if the task sets it, else the first the task names."""
-    names = [entry.name for entry in file.entries if entry.section == "contexts" and entry.behavior != "remove"]
-    if file.current_context in names:
-        return str(file.current_context)
-    if not names:
-        raise BadInput(
-            "The task names no context to log in with.", hint="Give the file a context, or do not verify it by login."
-        )
-    return names[0]
-
-
-def entry_name(entry: Mapping[Any, Any]) -> Optional[str]:
-    """The name as kubectl reads it; None where readers disagree about it."""
-    name = entry.get("name")
-    if isinstance(name, bool):
-        return "true" if name else "false"
-    return str(name) if isinstance(name, (str, int)) else None
-
-
-def _entries(document: Document, section: str) -> list[dict[Any, Any]]:
-    entries = document.get(section)
-    if entries is None:
-        return []
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise Conflict(f"The file is not a kubeconfig that can be merged: {section} is not a list of entries.", hint=_LEFT)
-    return entries
-
-
-def _by_name(entries: Sequence[dict[Any, Any]]) -> dict[str, dict[Any, Any]]:
-    return {name: entry for entry in entries for name in (entry_name(entry),) if name is not None}
+def _carries(entry: Mapping[Any, Any], word: str, manager: Optional[str]) -> bool:
+    value = entry.get(word)
+    extensions = value.get("extensions") if isinstance(value, dict) else None
+    for each in extensions if isinstance(extensions, list) else ():
+        if isinstance(each, dict) and each.get("name") == MARK and isinstance(each.get("extension"), dict):
+            return bool(each["extension"].get("manager") == manager)
+    return False
 
 
 def _merge_section(present: list[dict[Any, Any]], wanted: Sequence[Entry]) -> list[dict[Any, Any]]:
-    by_name = {entry.name: entry for entry in wanted}
+    asked = {entry.name: entry for entry in wanted}
     found: set[str] = set()
     made: list[dict[Any, Any]] = []
     for old in present:
         name = entry_name(old)
-        entry = by_name.get(name) if name is not None else None
+        entry = asked.get(name) if name is not None else None
         if entry is None:
             made.append(old)
             continue
         if entry.name in found:
-            raise Conflict(f"The file has two entries for {entry.label}, which kubectl cannot read.", hint=_LEFT)
+            raise Conflict(f"The file has two entries for {entry.label}, which kubectl cannot read.", hint=LEFT)
         found.add(entry.name)
         if entry.behavior != "remove":
             made.append(_merge_entry(old, entry))
     for entry in wanted:
-        if entry.name not in found and entry.behavior != "remove":
+        if entry.name not in found and not entry.only_removes:
             made.append({"name": entry.name, SECTIONS[entry.section]: dict(entry.value)})
     return made
 
@@ -118,7 +95,7 @@ def _merge_entry(old: dict[Any, Any], entry: Entry) -> dict[Any, Any]:
 
 
 def _merge_value(old: dict[Any, Any], entry: Entry) -> dict[Any, Any]:
-    gone = _superseded(entry)
+    gone = _superseded(entry) | set(entry.unset)
     made = {key: value for key, value in old.items() if key not in gone}
     for key, value in entry.value.items():
         made[key] = _merge_extensions(old[key], value) if key == "extensions" and isinstance(old.get(key), list) else value
@@ -153,10 +130,9 @@ def _merge_extensions(old: list[Any], new: list[dict[str, Any]]) -> list[Any]:
 
 def _set_current(after: Document, before: Document, file: WantedFile) -> None:
     current = before.get("current-context")
-    names = _by_name(_entries(after, "contexts"))
+    names = by_name(entries_of(after, "contexts"))
     if file.current_context is None:
-        removed = {entry.name for entry in file.entries if entry.section == "contexts" and entry.behavior == "remove"}
-        if isinstance(current, str) and current in removed:
+        if isinstance(current, str) and current not in names and current in by_name(entries_of(before, "contexts")):
             after["current-context"] = ""
         return
     if file.current_context and file.current_context not in names:
@@ -170,33 +146,26 @@ def _set_current(after: Document, before: Document, file: WantedFile) -> None:
 
 def _check_references(after: Document, before: Document, file: WantedFile) -> None:
     """Contexts of ours, and those that were whole before, must point to entries that exist."""
-    dangling_before = {name for name, _missing in _dangling(before)}
+    was_dangling = {name for name, _missing in dangling(before)}
     ours = {entry.name for entry in file.entries if entry.section == "contexts" and entry.behavior in _SETS}
-    for name, missing in _dangling(after):
-        if name in ours or name not in dangling_before:
+    for name, missing in dangling(after):
+        if name in ours or name not in was_dangling:
             raise BadInput(f"Context {name!r} would point to {missing}, which the file does not have.")
 
 
 def _check_complete(after: Document, file: WantedFile) -> None:
     """What kubectl would reject in an entry of ours as it comes out of the merge."""
-    for entry in file.entries:
-        if entry.behavior not in _SETS:
-            continue
-        value = _by_name(_entries(after, entry.section))[entry.name][SECTIONS[entry.section]]
-        if entry.section == "clusters" and not value.get("server"):
-            raise BadInput(f"{entry.label} would have no server.", hint="Set server.")
-        has_certificate, has_key = (any(key in value for key in pair) for pair in RIVALS[1:3])
-        if entry.section == "users" and has_certificate != has_key:
-            raise BadInput(f"{entry.label} would have a {'certificate' if has_certificate else 'key'} only.", hint="Set both.")
+    for section, word in SECTIONS.items():
+        found = by_name(entries_of(after, section))
+        for entry in file.entries:
+            if entry.section == section and entry.behavior in _SETS and entry.name in found:
+                _check_entry(entry, found[entry.name].get(word))
 
 
-def _dangling(document: Document) -> list[tuple[str, str]]:
-    found = {word: _by_name(_entries(document, section)) for section, word in SECTIONS.items()}
-    result = []
-    for name, entry in found["context"].items():
-        value = entry.get("context")
-        for word in ("cluster", "user"):
-            target = value.get(word) if isinstance(value, dict) else None
-            if not target or str(target) not in found[word]:
-                result.append((name, f"{word} {str(target or '')!r}"))
-    return result
+def _check_entry(entry: Entry, value: Any) -> None:
+    value = value if isinstance(value, dict) else {}
+    if entry.section == "clusters" and not value.get("server"):
+        raise BadInput(f"{entry.label} would have no server.", hint="Set server.")
+    has_certificate, has_key = (any(key in value for key in pair) for pair in RIVALS[1:3])
+    if entry.section == "users" and has_certificate != has_key:
+        raise BadInput(f"{entry.label} would have a {'certificate' if has_certificate else 'key'} only.", hint="Set both.")

@@ -15,8 +15,7 @@ from urllib.parse import urlsplit
 
 from .codec import Document, Plain
 from .embed import Expected
-from .merge import entry_name
-from .wanted import SECTIONS
+from .sections import SECTIONS, entry_name
 
 _FINGERPRINTED = frozenset(
     ("certificate-authority-data", "client-certificate-data", "client-key-data", "token"),

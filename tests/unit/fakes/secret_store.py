@@ -1,11 +1,11 @@
 # Copyright: Kubestead contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A SecretStore in memory, and locks that count. The store's contract suite runs on it and on real folders."""
+"""A SecretStore in memory, locks that count, backups and leftovers. The store's contract suite runs on it and on real folders."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from posixpath import dirname
 from typing import Callable, Optional
@@ -91,3 +91,38 @@ class FakeLocks:
             self.meanwhile, call = None, self.meanwhile
             call()
         yield
+
+
+class FakeLeftovers:
+    """``littered``: paths with temporary files of killed runs, and whether they are old; ``swept``: paths tidied up."""
+
+    def __init__(self) -> None:
+        self.littered: dict[str, bool] = {}
+        self.swept: list[str] = []
+
+    def find(self, paths: Iterable[tuple[str, Optional[str]]]) -> Mapping[str, bool]:
+        """See the port."""
+        return {path: self.littered[path] for path, _owner in paths if path in self.littered}
+
+    def sweep(self, path: str, *, owner: Optional[str] = None) -> None:
+        """See the port."""
+        self.swept.append(path)
+        self.littered.pop(path, None)
+
+
+class FakeBackups:
+    """``kept``: path and old content of each backup, oldest first."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[str, bytes]] = []
+
+    def keep(self, path: str, old: StoredFile, stamp: str, *, count: int, owner: Optional[str] = None) -> str:
+        """See the port."""
+        others = [each for each in self.kept if not each[0].startswith(f"{path}.")]
+        mine = [each for each in self.kept if each[0].startswith(f"{path}.")]
+        self.kept = [*others, *mine, (f"{path}.{stamp}.backup", old.content)][-count:]
+        return f"{path}.{stamp}.backup"
+
+    def drop(self, path: str, *, owner: Optional[str] = None) -> None:
+        """See the port."""
+        self.kept = [each for each in self.kept if not each[0].startswith(f"{path}.")]

@@ -8,10 +8,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.kubestead.platform.plugins.module_utils._adapters.kube_lock import KubeconfigLocks
-from ansible_collections.kubestead.platform.plugins.module_utils._adapters.secret_file import SecretFiles
 from ansible_collections.kubestead.platform.plugins.module_utils._core.run import carry_out
-from ansible_collections.kubestead.platform.plugins.module_utils._flows.kubeconfig_render import Outside, RenderFlow
+from ansible_collections.kubestead.platform.plugins.modules.kubeconfig_render import wire
+
+from fakes.kubeconfig_world import DEFAULTS
+from fakes.pairs import pair_for
 
 COUNT = 1000
 
@@ -26,14 +27,13 @@ def wanted(folder: Path, number: int) -> dict[str, Any]:
 
 
 def test_a_thousand_files(tmp_path: Path) -> None:
-    for name, label in (("cert", "CERTIFICATE"), ("key", "PRIVATE KEY")):
-        (tmp_path / name).write_text(f"-----BEGIN {label}-----\n{'A' * 1500}\n-----END {label}-----\n")
-    params = {"files": [wanted(tmp_path, number) for number in range(COUNT)], "state": "present", "embed": True}
-    params.update(expected_files=[], verify="none", concurrency=8, on_error="stop")
-    outside = Outside(SecretFiles(), KubeconfigLocks(), connect=NotImplemented)
+    for name, content in zip(("cert", "key"), pair_for("anna", time.time(), days=30)):
+        (tmp_path / name).write_bytes(content)
+    params = {"files": [wanted(tmp_path, number) for number in range(COUNT)], **DEFAULTS}
+    params.update(embed=True, concurrency=8, on_error="stop")
     for written, seconds in ((COUNT, 3.0), (0, 1.0)):
         started = time.process_time()
-        flow = RenderFlow.from_params(params, outside, check_mode=False)
+        flow = wire(params, False)
         run = carry_out(flow.decide(flow.observe()), flow.execute, stop_on_error=True)
         assert len(run.done) == written
         assert time.process_time() - started < seconds

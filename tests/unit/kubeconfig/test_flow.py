@@ -6,60 +6,18 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
 from typing import Any, Optional
 
 import pytest
-from ansible_collections.kubestead.platform.plugins.module_utils._core.errors import BadInput, Denied
+from ansible_collections.kubestead.platform.plugins.module_utils._core.errors import BadInput
 from ansible_collections.kubestead.platform.plugins.module_utils._core.plan import render_diff
-from ansible_collections.kubestead.platform.plugins.module_utils._core.run import Run, carry_out, count, entry_dict, settle
-from ansible_collections.kubestead.platform.plugins.module_utils._flows.kubeconfig_render import Outside, RenderFlow
+from ansible_collections.kubestead.platform.plugins.module_utils._core.run import count
 from ansible_collections.kubestead.platform.plugins.module_utils._kubeconfig import codec
 
-from fakes.kube_api import FakeKubeApi
-from fakes.secret_store import FakeLocks, FakeSecretStore
+from fakes.kubeconfig_world import World, person
 
 CERT = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 KEY = b"-----BEGIN EC PRIVATE KEY-----\nBBBB\n-----END EC PRIVATE KEY-----\n"
-
-
-class World:
-    """Everything outside, and a way to run the module's work in it."""
-
-    def __init__(self) -> None:
-        self.store = FakeSecretStore()
-        self.locks = FakeLocks()
-        self.asked: list[tuple[Mapping[str, Any], str]] = []
-        self.denied: set[str] = set()
-
-    def connect(self, config: Mapping[str, Any], context: str) -> FakeKubeApi:
-        self.asked.append((config, context))
-        user = config["users"][0]["name"]
-        if user in self.denied:
-            raise Denied(f"The server does not let {user} in.")
-        return FakeKubeApi(user=user, groups=("team",))
-
-    def run(self, files: list[dict[str, Any]], *, check: bool = False, **options: Any) -> tuple[Run, dict[str, dict[str, Any]]]:
-        params = {"files": files, "state": "present", "embed": False, "expected_files": [], "verify": "none"}
-        params.update({"concurrency": 4, "on_error": "continue", **options})
-        flow = RenderFlow.from_params(params, Outside(self.store, self.locks, self.connect), check_mode=check)
-        plan = flow.decide(flow.observe())
-        run = Run(plan) if check else carry_out(plan, flow.execute, stop_on_error=flow.stop_on_error)
-        return run, {entry["name"]: entry for entry in map(entry_dict, settle(run))}
-
-    def document(self, path: str) -> dict[str, Any]:
-        return codec.load(self.store.files[path].content)
-
-
-def person(name: str, user: Optional[dict[str, Any]] = None, **more: Any) -> dict[str, Any]:
-    return {
-        "path": f"/k/{name}.config",
-        "clusters": [{"name": "prod", "behavior": "merge", "cluster": {"server": "https://x:6443"}}],
-        "users": [{"name": name, "behavior": "merge", "user": user or {"token": f"secret-{name}"}}],
-        "contexts": [{"name": f"{name}@prod", "behavior": "merge", "context": {"cluster": "prod", "user": name}}],
-        "current_context": f"{name}@prod",
-        **more,
-    }
 
 
 @pytest.fixture

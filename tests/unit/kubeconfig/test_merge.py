@@ -10,7 +10,8 @@ from typing import Any, Optional
 import pytest
 from ansible_collections.kubestead.platform.plugins.module_utils._core.errors import BadInput, Conflict
 from ansible_collections.kubestead.platform.plugins.module_utils._kubeconfig import codec
-from ansible_collections.kubestead.platform.plugins.module_utils._kubeconfig.merge import login_context, merged, own_values
+from ansible_collections.kubestead.platform.plugins.module_utils._kubeconfig.login import Logins, logins_of, own_values
+from ansible_collections.kubestead.platform.plugins.module_utils._kubeconfig.merge import merged
 from ansible_collections.kubestead.platform.plugins.module_utils._kubeconfig.wanted import WantedFile, files_from_params
 from hypothesis import given
 from hypothesis import strategies as st
@@ -225,7 +226,7 @@ def test_a_login_uses_the_values_of_the_task_only() -> None:
     own = own_values(wanted, merged(OLD, wanted))
     assert own["clusters"] == [{"name": "prod", "cluster": {"server": "https://new:6443"}}]
     assert own["users"] == [{"name": "anna", "user": {"token": "new"}}]
-    assert login_context(wanted) == "anna@prod"
+    assert logins_of(wanted) == Logins(("anna@prod",))
 
 
 def test_a_kept_entry_of_somebody_else_is_not_used_to_log_in() -> None:
@@ -233,7 +234,7 @@ def test_a_kept_entry_of_somebody_else_is_not_used_to_log_in() -> None:
     with pytest.raises(BadInput, match="kept as it was found"):
         own_values(wanted, merged(OLD, wanted))
     with pytest.raises(BadInput, match="names no context"):
-        login_context(wanted)
+        logins_of(wanted)
 
 
 scalars = st.one_of(st.none(), st.integers(), st.text(max_size=5), st.lists(st.text(max_size=3)))

@@ -1,0 +1,198 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where kubeconfigs live, and how one is changed there so that nobody's change is lost: files under kubectl's lock,
+objects by patches that the API refuses when the object changed since it was read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Callable, Optional, Protocol, Union
+
+from .._core import pool
+from .._core.errors import BackendFailed, CollError, Conflict, Denied
+from .._core.ports import KubeApi, SecretStore, StoredFile
+from .._kubeconfig import codec, place
+from .._kubeconfig.draft import Draft
+from .._kubeconfig.wanted import WantedFile
+
+Found = Union[StoredFile, CollError, None]
+Facts = Mapping[str, object]
+Make = Callable[[Optional[StoredFile]], Draft]
+_ATTEMPTS = 20
+
+
+class FileLocks(Protocol):
+    """The lock that kubectl and client-go take while they rewrite a kubeconfig."""
+
+    def hold(self, path: str, *, owner: Optional[str] = None, group: Optional[str] = None) -> AbstractContextManager[None]:
+        """Keep others from rewriting ``path`` meanwhile; raises Conflict when somebody else keeps it."""
+
+
+class Backups(Protocol):
+    """Earlier versions of a file."""
+
+    def keep(self, path: str, old: StoredFile, stamp: str, *, count: int, owner: Optional[str] = None) -> str:
+        """Keep an old content, and at most ``count`` in all; the path of the new one."""
+
+    def drop(self, path: str, *, owner: Optional[str] = None) -> None:
+        """Remove all of them."""
+
+
+class Leftovers(Protocol):
+    """Temporary files of killed runs."""
+
+    def find(self, paths: Iterable[tuple[str, Optional[str]]]) -> Mapping[str, bool]:
+        """Those of the paths (each with its owner) that have leftovers, and whether they are surely nobody's."""
+
+    def sweep(self, path: str, *, owner: Optional[str] = None) -> None:
+        """Remove them; the caller holds the lock."""
+
+
+class FilePlaces:
+    """Kubeconfigs in files. ``backups`` says how many earlier versions are kept, ``stamp`` is the time in their names."""
+
+    def __init__(
+        self, store: SecretStore, locks: FileLocks, leftovers: Leftovers, backups: Backups, *, keep: int, stamp: str
+    ) -> None:
+        self._store = store
+        self._locks = locks
+        self._leftovers = leftovers
+        self._backups = backups
+        self._keep = keep
+        self._stamp = stamp
+        self._littered: Mapping[str, bool] = {}
+
+    def look_for_leftovers(self, files: Sequence[WantedFile]) -> frozenset[str]:
+        """Paths with temporary files that are surely nobody's."""
+        self._littered = self._leftovers.find((file.path, file.owner) for file in files)
+        return frozenset(path for path, old in self._littered.items() if old)
+
+    def find(self, file: WantedFile) -> Optional[StoredFile]:
+        """What stands there."""
+        return self._store.find(file.path, owner=file.owner, group=file.group)
+
+    def change(self, file: WantedFile, make: Make) -> Facts:
+        """Read and merge anew under the lock, so that what others wrote meanwhile stays, and write."""
+        with self._locks.hold(file.path, owner=file.owner, group=file.group):
+            stored = self.find(file)
+            made = make(stored)
+            if file.path in self._littered:
+                self._leftovers.sweep(file.path, owner=file.owner)
+            if made.action == "unchanged":
+                return {}
+            facts = self._keep_old(file, stored)
+            if made.action == "removed":
+                self._store.remove(file.path, owner=file.owner)
+            else:
+                content = codec.dump(made.document)
+                self._store.write(file.path, content, owner=file.owner, group=file.group, mode=file.mode)
+            return facts
+
+    def _keep_old(self, file: WantedFile, stored: Optional[StoredFile]) -> Facts:
+        if stored is not None and self._keep:
+            kept = self._backups.keep(file.path, stored, self._stamp, count=self._keep, owner=file.owner)
+            return {"backup_file": kept}
+        if not file.present:
+            self._backups.drop(file.path, owner=file.owner)
+        return {}
+
+
+class ObjectPlaces:
+    """Kubeconfigs in Secrets and ConfigMaps."""
+
+    def __init__(self, connect: Callable[[], KubeApi], concurrency: int) -> None:
+        self._connect = connect
+        self._api: Optional[KubeApi] = None
+        self._concurrency = concurrency
+
+    def find_all(self, files: Sequence[WantedFile]) -> dict[str, Found]:
+        """What stands in each place, by the file's name: one LIST per namespace and kind, or a GET where it is one object."""
+        found: dict[str, Found] = {}
+        by_list: dict[str, list[WantedFile]] = {}
+        for file in files:
+            by_list.setdefault(_at(file).collection, []).append(file)
+        for collection, members in by_list.items():
+            try:
+                objects = self._list(collection) if len({_at(file).path for file in members}) > 1 else None
+            except CollError as exc:
+                found.update((file.name, exc) for file in members)
+                continue
+            if objects is None:
+                answers = pool.each(members, self.find, concurrency=self._concurrency)
+                found.update((file.name, answer) for file, answer in answers)
+                continue
+            for file in members:
+                found[file.name] = _stored_or_error(file, objects.get(_at(file).name))
+        return found
+
+    def find(self, file: WantedFile) -> Optional[StoredFile]:
+        """What stands there."""
+        return _stored(file, self._get(file))
+
+    def change(self, file: WantedFile, make: Make) -> Facts:
+        """Read, merge and patch, again when somebody else was faster."""
+        for _attempt in range(_ATTEMPTS):
+            there = self._get(file)
+            made = make(_stored(file, there))
+            if made.action == "unchanged":
+                return {}
+            try:
+                self._write(file, there, made)
+            except Conflict:
+                continue
+            return {}
+        raise Conflict(f"{file.name} is changed by somebody else all the time.", hint="Run again.")
+
+    def _write(self, file: WantedFile, there: Optional[Mapping[str, Any]], made: Draft) -> None:
+        target = _at(file)
+        if there is None:
+            self._server.call("POST", target.collection, place.new_object(target, codec.dump(made.document)))
+        elif made.action != "removed":
+            self._server.call("PATCH", target.path, place.patch(target, there, codec.dump(made.document)))
+        elif place.only_ours(target, there):
+            self._server.call("DELETE", target.path, place.preconditions(there))
+        else:
+            self._server.call("PATCH", target.path, place.patch(target, there, None))
+
+    def _get(self, file: WantedFile) -> Optional[Mapping[str, Any]]:
+        try:
+            return self._server.call("GET", _at(file).path)
+        except BackendFailed as exc:
+            if exc.facts.get("status") == 404:
+                return None
+            raise
+
+    def _list(self, collection: str) -> Optional[Mapping[str, Mapping[str, Any]]]:
+        """Objects by name; None where only single ones may be read."""
+        try:
+            return {str(each["metadata"]["name"]): each for each in self._server.list_all(collection).objects}
+        except Denied as exc:
+            if exc.facts.get("status") == 403:
+                return None
+            raise
+
+    @property
+    def _server(self) -> KubeApi:
+        """Connected on first use; a task that only has files needs no API server."""
+        if self._api is None:
+            self._api = self._connect()
+        return self._api
+
+
+def _at(file: WantedFile) -> place.ObjectPlace:
+    if file.place is None:
+        raise ValueError(f"{file.name} is not in an object")
+    return file.place
+
+
+def _stored(file: WantedFile, there: Optional[Mapping[str, Any]]) -> Optional[StoredFile]:
+    content = None if there is None else place.content_of(_at(file), there)
+    return None if content is None else StoredFile(content, file.mode, "", "", True)
+
+
+def _stored_or_error(file: WantedFile, there: Optional[Mapping[str, Any]]) -> Found:
+    try:
+        return _stored(file, there)
+    except CollError as exc:
+        return exc
