@@ -1,6 +1,6 @@
 # Copyright: Kubestead contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A SecretStore in memory, locks that count, backups and leftovers. The store's contract suite runs on it and on real folders."""
+"""A SecretStore in memory, locks that count, backups, leftovers. The store's contract suite runs on it and on real folders."""
 
 from __future__ import annotations
 
