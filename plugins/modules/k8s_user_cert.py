@@ -22,13 +22,21 @@ description:
     created it) before it is approved, and the approval is valid for exactly that object.
   - A certificate that is not what was asked (key, subject, groups, usage, lifetime) is refused and not installed.
   - Every certificate that was issued is written to C(ledger.jsonl) in O(store.directory), with its end and credential id.
-  - When nobody is due, the server is not asked at all.
+  - Nobody gets a certificate with a name or a group that holds rights already through a binding which
+    M(kubestead.platform.rbac_grant) did not make, unless O(allow_users) or O(allow_groups) lists it. The names in a person's
+    valid certificate are not asked about again.
+  - Before anything is written it is checked, in one go, that the caller has all the rights the run needs, that the clocks
+    agree, and whether the signer signs. A missing right is shown as the RBAC rule that grants it.
+  - When nobody is due, the server is not asked at all, unless O(store.secret) or O(verify_login) need it.
 notes:
   - Kubernetes cannot revoke a certificate. O(state=absent) removes the files and the requests, and returns which of the
     person's certificates are valid until when.
-  - The caller needs the rights C(create), C(get), C(list), C(watch) and C(delete) on C(certificatesigningrequests), and with
-    O(approve=auto) also C(update) on C(certificatesigningrequests/approval) and C(approve) on the signer. Whoever may approve
-    requests of this signer can become anybody in the cluster, so keep that credential as safe as an administrator's.
+  - The caller needs the rights C(create), C(get), C(list), C(watch) and C(delete) on C(certificatesigningrequests), C(list) on
+    C(rolebindings) and C(clusterrolebindings), and with O(approve=auto) also C(update) on
+    C(certificatesigningrequests/approval) and C(approve) on the signer; with O(store.secret) also C(list), C(create),
+    C(update) and C(delete) on C(secrets) of that namespace. The guide has the ClusterRole. Whoever may approve requests of
+    this signer can become anybody in the cluster, so keep that credential as safe as an administrator's.
+  - A key that is damaged or encrypted is never overwritten, except with O(key_policy=always).
 extends_documentation_fragment:
   - kubestead.platform.attributes
   - kubestead.platform.attributes.actiongroup_k8s
@@ -67,6 +75,16 @@ options:
           - A change of the groups leads to a new certificate; the old one goes on working until its end.
         type: list
         elements: str
+      csr:
+        description:
+          - A signing request that the person made, as PEM. The private key then never leaves the person's hands, and there is
+            no C(<name>.key).
+          - Its subject must be exactly the name and the groups of this entry, in any order. Alternative names, extensions,
+            other attributes and weak keys are refused before anything is sent.
+          - Give it again in every run. Another request leads to a new certificate; a renewal uses this one.
+          - O(key_type), O(key_policy=keep) and O(verify_login) do not concern such a person.
+        type: str
+        version_added: 0.2.0
       lifetime:
         description:
           - How long the certificate is to be valid. The default is O(lifetime).
@@ -80,16 +98,79 @@ options:
           - absent
   store:
     description:
-      - Where keys and certificates are kept, on the host the module runs on.
+      - Where keys and certificates are kept; exactly one of the two.
     type: dict
     required: true
     suboptions:
       directory:
         description:
-          - A folder, made with mode V(0700) when it is missing. No other user than root may be able to write in it.
+          - A folder on the host the module runs on, made with mode V(0700) when it is missing. No other user than root may be
+            able to write in it.
           - Each person has C(<name>.key) and C(<name>.crt) there, which are links to the present pair.
         type: path
+      secret:
+        description:
+          - A namespace of the cluster that the task connects to, where each person has a Secret with C(tls.key) and C(tls.crt).
+          - Whoever can read Secrets or create pods in that namespace has all of these keys, so give it to nobody else.
+          - The ledger is in Secrets named C(kubestead-ledger-) and a number.
+        type: dict
+        version_added: 0.2.0
+        suboptions:
+          namespace:
+            description:
+              - The namespace; it has to exist.
+            type: str
+            required: true
+          name_template:
+            description:
+              - The name of each Secret, with C({name}) for the user name. A name that is no DNS label is replaced by a readable
+                form of it with a digest.
+            type: str
+            default: "{name}-certificate"
+  local_ca:
+    description:
+      - A certificate authority on the host the module runs on, for clusters whose signer is off. It signs in place of the
+        server, and nothing is asked of the server except with O(store.secret) and O(verify_login).
+      - The API server must trust it for clients (C(--client-ca-file)). Whoever reads its key can become anybody in the cluster.
+      - Rights that a name holds already (see O(allow_groups)) are not looked up.
+      - Certificates that another CA signed are renewed.
+    type: dict
+    version_added: 0.2.0
+    suboptions:
+      cert:
+        description:
+          - Path of the CA's certificate. Certificates after it lead to the root and are added to those that are issued.
+        type: path
         required: true
+      key:
+        description:
+          - Path of the CA's private key, in any PEM format.
+        type: path
+        required: true
+      passphrase:
+        description:
+          - The passphrase of an encrypted key.
+        type: str
+  signer_ca:
+    description:
+      - The certificates of the CAs by which the signer signs at present, as PEM. A certificate that none of them signed is
+        renewed.
+      - Without it a change of the cluster's CA is not noticed, except by O(verify_login).
+    type: str
+    version_added: 0.2.0
+  allow_groups:
+    description:
+      - Groups that a certificate may name although they hold rights through bindings which M(kubestead.platform.rbac_grant) did
+        not make.
+    type: list
+    elements: str
+    version_added: 0.2.0
+  allow_users:
+    description:
+      - The same for user names.
+    type: list
+    elements: str
+    version_added: 0.2.0
   key_type:
     description:
       - The type of new keys. When it changes, a certificate is renewed unless O(key_policy=keep).
@@ -149,7 +230,8 @@ options:
     default: 60s
   verify_login:
     description:
-      - Whether each new certificate is tried at the API server, which must see exactly the name and the groups.
+      - Whether each certificate is tried at the API server, which must see exactly the name and the groups. In check mode, and
+        when nothing is due, those that are in place are tried.
     type: bool
     default: false
 requirements:
@@ -176,6 +258,26 @@ EXAMPLES = r"""
     store:
       directory: /etc/kubestead/people
     approve: skip
+    users: "{{ people }}"
+
+- name: Keep them in the cluster, and the keys with the people
+  kubestead.platform.k8s_user_cert:
+    store:
+      secret:
+        namespace: people-certificates
+    users:
+      - name: anna
+        groups: [team-red]
+        csr: "{{ lookup('ansible.builtin.file', 'requests/anna.csr') }}"
+
+- name: Sign with a CA on this host, because the cluster's signer is off
+  kubestead.platform.k8s_user_cert:
+    store:
+      directory: /etc/kubestead/people
+    local_ca:
+      cert: /etc/kubestead/people-ca.crt
+      key: /etc/kubestead/people-ca.key
+      passphrase: "{{ people_ca_passphrase }}"
     users: "{{ people }}"
 
 - name: Remove what is kept of a person
@@ -212,15 +314,17 @@ entries:
       returned: always
       type: str
     reason:
-      description: Why, such as V(missing), V(expiring), V(groups changed), V(key type changed) or V(expired).
+      description:
+        - Why, such as V(missing), V(expiring), V(expired), V(not yet valid), V(groups changed), V(key changed),
+          V(key type changed), V(csr changed), V(signer changed), V(CA changed) or V(lifetime shortened).
       returned: always
       type: str
     key_path:
-      description: Path of the private key.
-      returned: always
+      description: Path of the private key; with O(store.secret) C(namespace/name:key) of the Secret.
+      returned: unless the person gave a signing request
       type: str
     cert_path:
-      description: Path of the certificate.
+      description: Path of the certificate; with O(store.secret) C(namespace/name:key) of the Secret.
       returned: always
       type: str
     groups:
@@ -246,6 +350,10 @@ entries:
       returned: when there is a certificate
       type: str
       sample: X509SHA256=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
+    granted_seconds:
+      description: For how long the certificate was granted; less than asked leads to a warning.
+      returned: when one was issued
+      type: int
     still_valid:
       description: The person's issued certificates that have not ended, each with C(credential_id) and C(not_after).
       returned: when the state is V(absent)
@@ -257,7 +365,7 @@ entries:
       type: str
     login:
       description: The C(user) and the C(groups) that the API server saw.
-      returned: when O(verify_login) and a new certificate was installed
+      returned: when O(verify_login) and there is a certificate to try
       type: dict
     error:
       description: What went wrong, with C(code), C(msg) and C(hint).
@@ -268,7 +376,7 @@ counts:
   returned: always
   type: dict
 ledger_path:
-  description: Path of the ledger.
+  description: Path of the ledger, or its Secrets.
   returned: always
   type: str
 """
@@ -278,13 +386,16 @@ from typing import Any
 
 from ..module_utils._adapters.keys import Keys
 from ..module_utils._adapters.kube_api import KubeApiClient
-from ..module_utils._adapters.kube_login import login_from_params
+from ..module_utils._adapters.kube_login import KubeLogin, login_from_params
+from ..module_utils._adapters.local_ca import LocalCa
 from ..module_utils._adapters.pair_login import PairLogin
 from ..module_utils._adapters.pair_store import LedgerFile, PairStore
+from ..module_utils._adapters.secret_pairs import SecretLedger, SecretPairs
 from ..module_utils._ansible.argspec import BULK_SPEC, KUBE_AUTH_SPEC, STATE_SPEC, new_module
 from ..module_utils._ansible.deps import need
 from ..module_utils._ansible.shell import converge
-from ..module_utils._flows.k8s_user_cert import Outside, UserCertFlow
+from ..module_utils._flows.cert_ports import Outside
+from ..module_utils._flows.k8s_user_cert import UserCertFlow
 
 SPEC: dict[str, dict[str, Any]] = {
     "users": {
@@ -294,11 +405,39 @@ SPEC: dict[str, dict[str, Any]] = {
         "options": {
             "name": {"type": "str", "required": True},
             "groups": {"type": "list", "elements": "str"},
+            "csr": {"type": "str"},
             "lifetime": {"type": "str"},
             "state": {"type": "str", "choices": ["present", "absent"]},
         },
     },
-    "store": {"type": "dict", "required": True, "options": {"directory": {"type": "path", "required": True}}},
+    "store": {
+        "type": "dict",
+        "required": True,
+        "options": {
+            "directory": {"type": "path"},
+            "secret": {
+                "type": "dict",
+                "no_log": False,
+                "options": {
+                    "namespace": {"type": "str", "required": True},
+                    "name_template": {"type": "str", "default": "{name}-certificate"},
+                },
+            },
+        },
+        "mutually_exclusive": [("directory", "secret")],
+        "required_one_of": [("directory", "secret")],
+    },
+    "local_ca": {
+        "type": "dict",
+        "options": {
+            "cert": {"type": "path", "required": True},
+            "key": {"type": "path", "required": True, "no_log": False},
+            "passphrase": {"type": "str", "no_log": True},
+        },
+    },
+    "signer_ca": {"type": "str"},
+    "allow_groups": {"type": "list", "elements": "str"},
+    "allow_users": {"type": "list", "elements": "str"},
     "key_type": {
         "type": "str",
         "choices": ["ecdsa-p256", "ecdsa-p384", "ed25519", "rsa-2048", "rsa-3072", "rsa-4096"],
@@ -321,24 +460,32 @@ SPEC: dict[str, dict[str, Any]] = {
 
 
 def wire(params: dict[str, Any]) -> UserCertFlow:
-    """The flow of one run."""
+    """The flow of one run. A CA on this host, files on this host and no login need no server."""
     need("cryptography", "urllib3", "yaml")
-    login = login_from_params(params)
-    directory = params["store"]["directory"]
+    store, ca = params["store"], params.get("local_ca")
+    alone = ca and store.get("directory") and not params["verify_login"]
+    login = KubeLogin(server="") if alone else login_from_params(params)
+    kube = KubeApiClient(login)
+    if store.get("directory"):
+        places: Any = PairStore(store["directory"]), LedgerFile(store["directory"])
+    else:
+        secret = store["secret"]
+        places = SecretPairs(kube, secret["namespace"], secret["name_template"]), SecretLedger(kube, secret["namespace"])
     outside = Outside(
-        kube=KubeApiClient(login),
-        pairs=PairStore(directory),
-        ledger=LedgerFile(directory),
+        kube=kube,
+        pairs=places[0],
+        ledger=places[1],
         keys=Keys(),
         login=PairLogin(login),
         clock=time.time,
+        authority=LocalCa(ca["cert"], ca["key"], ca.get("passphrase")) if ca else None,
     )
     return UserCertFlow.from_params(params, outside)
 
 
 def main() -> None:
     """Entry point."""
-    converge(new_module(KUBE_AUTH_SPEC, BULK_SPEC, STATE_SPEC, spec=SPEC), wire)
+    converge(new_module(KUBE_AUTH_SPEC, BULK_SPEC, STATE_SPEC, spec=SPEC, mutually_exclusive=[("local_ca", "signer_ca")]), wire)
 
 
 if __name__ == "__main__":

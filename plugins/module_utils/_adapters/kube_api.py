@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from email.utils import parsedate_to_datetime
 from typing import Any, Optional
 from urllib.parse import urlencode, urlsplit
 
@@ -28,10 +29,14 @@ _CONTENT_TYPES = {"PATCH": "application/merge-patch+json"}
 
 
 class KubeApiClient:
-    """One API server, one identity. Safe to call from several threads."""
+    """One API server, one identity. Safe to call from several threads.
+
+    ``clock_offset`` is how many seconds the server's clock is ahead of ours, by its first answer; None before that.
+    """
 
     def __init__(self, login: KubeLogin, *, timeout: float = 30.0) -> None:
         self.server = login.server
+        self.clock_offset: Optional[float] = None
         self._login = login
         self._timeout = timeout
         self._headers = _headers(login)
@@ -63,6 +68,8 @@ class KubeApiClient:
         while True:
             with self._translated(attempt):
                 response = self._send(method, path, body, query, preload=True)
+            if self.clock_offset is None:
+                self.clock_offset = _clock_offset(response)
             if response.status < 300:
                 return self._decode(response.data, attempt)
             error = self._error(response, attempt)
@@ -238,6 +245,15 @@ def _retry_after(response: Any) -> Optional[float]:
         return max(0.0, float(response.headers["Retry-After"]))
     except (KeyError, ValueError):
         return None
+
+
+def _clock_offset(response: Any) -> Optional[float]:
+    """From the answer's Date, which counts whole seconds: less than one apart means nothing."""
+    try:
+        ahead = parsedate_to_datetime(response.headers["Date"]).timestamp() - time.time()
+    except (KeyError, TypeError, ValueError):
+        return None
+    return 0.0 if -1.0 <= ahead <= 0.0 else ahead
 
 
 def _worth_repeating(method: str, status: int, asked: Optional[float]) -> bool:

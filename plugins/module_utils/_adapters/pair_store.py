@@ -24,7 +24,7 @@ from .._core.errors import Conflict, Refused
 from .safe_folder import explained
 from .secret_file import SecretFiles
 
-_VERSION = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{12}", re.ASCII)
+_VERSION = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{12}(-[0-9a-f]{8})?", re.ASCII)
 _KEY, _CERTIFICATE, _RECORD = "tls.key", "tls.crt", "request.json"
 _PAUSE = 0.2
 
@@ -35,6 +35,8 @@ class PairStore:
     What was read is remembered: if another run changed a person's pair in between, the write raises Conflict.
     ``patience`` is how many seconds to wait for another run's lock.
     """
+
+    secrets_in = ""
 
     def __init__(self, directory: str, *, patience: float = 60.0) -> None:
         self._root = os.path.abspath(os.path.expanduser(directory))
@@ -58,10 +60,11 @@ class PairStore:
             untidy=self._untidy(name, current),
         )
 
-    def prepare(self, name: str, version: str, key_pem: bytes, record: bytes) -> None:
+    def prepare(self, name: str, version: str, key_pem: Optional[bytes], record: bytes) -> None:
         """Bring a key and the request made with it to disk, beside the present pair."""
         self._own(name)
-        self._files.write(self._path(name, version, _KEY), key_pem, mode=0o600)
+        if key_pem is not None:
+            self._files.write(self._path(name, version, _KEY), key_pem, mode=0o600)
         self._files.write(self._path(name, version, _RECORD), record, mode=0o600)
 
     def install(self, name: str, version: str, certificate_pem: str) -> None:
@@ -92,7 +95,7 @@ class PairStore:
             self._remove_folder(self._path(name, version))
             return
         for suffix in ("key", "crt"):
-            self._check_link(name, suffix)
+            self._check_link(name, suffix, None)
             self._files.remove(self._link(name, suffix))
         self._files.remove(self._path(name, "current"))
         self._remove_folder(self._path(name))
@@ -120,7 +123,7 @@ class PairStore:
 
     def _untidy(self, name: str, current: Optional[str]) -> str:
         """What is to be put right of a pair; also refuses what stands where the links belong and is not ours."""
-        right = [self._check_link(name, suffix) for suffix in ("key", "crt")]
+        right = [self._check_link(name, suffix, current) for suffix in ("key", "crt")]
         if current is None:
             return ""
         if not all(right):
@@ -131,7 +134,8 @@ class PairStore:
                 return f"the mode of {file} was {stored.mode:04o}"
         return ""
 
-    def _check_link(self, name: str, suffix: str) -> bool:
+    def _check_link(self, name: str, suffix: str, version: Optional[str]) -> bool:
+        """Whether a link is right for a version: there is none to a key that the person kept."""
         path = self._link(name, suffix)
         target = _read_link(path)
         if target == "":
@@ -139,12 +143,20 @@ class PairStore:
                 f"user {name!r}: {path} is a file of its own, not the link this module keeps there.",
                 hint="Move it away; a new key and certificate are then made.",
             )
-        return target == self._target(name, suffix)
+        return target == (self._target(name, suffix) if self._has(name, suffix, version) else None)
+
+    def _has(self, name: str, suffix: str, version: Optional[str]) -> bool:
+        return version is not None and (suffix == "crt" or os.path.lexists(self._path(name, version, _KEY)))
 
     def _make_links(self, name: str) -> None:
+        version = self._seen[name]
         for suffix in ("key", "crt"):
-            if not self._check_link(name, suffix):
+            if self._check_link(name, suffix, version):
+                continue
+            if self._has(name, suffix, version):
                 self._files.switch_link(self._link(name, suffix), self._target(name, suffix))
+            else:
+                self._files.remove(self._link(name, suffix))
 
     def _protect(self, path: str) -> None:
         stored = self._files.find(path)

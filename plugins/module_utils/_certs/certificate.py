@@ -8,7 +8,7 @@ import base64
 import binascii
 import datetime
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Union
 
 from .._core.errors import BackendFailed
@@ -22,6 +22,7 @@ except ImportError:  # said in words by need("cryptography") before any of this 
     pass
 
 BACKDATE = 300  # the signer sets notBefore five minutes back; it is not part of the life that was asked for
+LONGEST_CHAIN = 10
 TOLERANCE = 60  # clocks of two machines, and rounding
 
 
@@ -37,6 +38,7 @@ class Certificate:
     credential_id: str
     public_key_hash: str
     oddities: tuple[str, ...] = ()
+    der: bytes = field(default=b"", repr=False)
 
     @property
     def life(self) -> int:
@@ -56,17 +58,37 @@ def read_certificate(pem: Union[str, bytes]) -> Certificate:
     try:
         certificate = x509.load_der_x509_certificate(der)
         return Certificate(
-            name=_single(certificate.subject, NameOID.COMMON_NAME),
-            groups=tuple(sorted(_texts(certificate.subject, NameOID.ORGANIZATION_NAME))),
+            name=(common_names(certificate.subject) or [""])[0],
+            groups=groups_of(certificate.subject),
             not_before=_moment(certificate, "not_valid_before"),
             not_after=_moment(certificate, "not_valid_after"),
             serial=f"{certificate.serial_number:x}",
             credential_id="X509SHA256=" + hashlib.sha256(der).hexdigest(),
             public_key_hash=public_key_hash(certificate.public_key()),
             oddities=(*subject_oddities(certificate.subject), *_extension_oddities(certificate)),
+            der=der,
         )
     except Exception as exc:  # a hostile certificate may break the codec in ways it does not document
         raise Unreadable(f"not a certificate: {type(exc).__name__}") from exc
+
+
+def chain_of(pem: str) -> str:
+    """A signer's answer as it is stored: the certificate, then what follows it, and nothing but certificates.
+
+    Raises Unreadable for blocks of another kind and for a chain that does not lead upwards from the first certificate.
+    """
+    blocks = pem.split("-----BEGIN ")[1:]
+    if any(not block.startswith("CERTIFICATE-----") for block in blocks) or len(blocks) > LONGEST_CHAIN:
+        raise Unreadable("more than a chain of certificates")
+    ders = [_pem_block("-----BEGIN " + block, "CERTIFICATE") for block in blocks]
+    try:
+        chain = [x509.load_der_x509_certificate(der) for der in ders]
+        disordered = any(lower.issuer != upper.subject for lower, upper in zip(chain, chain[1:]))
+    except Exception as exc:  # as above
+        raise Unreadable(f"a chain with {type(exc).__name__}") from exc
+    if disordered:
+        raise Unreadable("a chain that is not in order")
+    return "".join(str(one.public_bytes(serialization.Encoding.PEM).decode("ascii")) for one in chain)
 
 
 def public_key_hash(public_key: Any) -> str:
@@ -104,7 +126,7 @@ def subject_oddities(subject: Any) -> tuple[str, ...]:
     oddities = [f"its subject has the attribute {oid}" for oid in found]
     if any(len({attribute.oid for attribute in part}) != 1 for part in parts):
         oddities.append("its subject joins different attributes in one part")
-    if len(_texts(subject, NameOID.COMMON_NAME)) != 1:
+    if len(common_names(subject)) != 1:
         oddities.append("its subject has not exactly one common name")
     return tuple(oddities)
 
@@ -136,12 +158,14 @@ def _pem_block(pem: Union[str, bytes], kind: str) -> bytes:
         raise Unreadable("the PEM block is not base64") from exc
 
 
-def _texts(subject: Any, oid: Any) -> list[str]:
-    return [str(attribute.value) for attribute in subject.get_attributes_for_oid(oid)]
+def common_names(subject: Any) -> list[str]:
+    """All common names of a subject; there should be one."""
+    return [str(attribute.value) for attribute in subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
 
 
-def _single(subject: Any, oid: Any) -> str:
-    return (_texts(subject, oid) or [""])[0]
+def groups_of(subject: Any) -> tuple[str, ...]:
+    """The organizations of a subject, sorted, repeated ones too."""
+    return tuple(sorted(str(attribute.value) for attribute in subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)))
 
 
 def _moment(certificate: Any, attribute: str) -> int:

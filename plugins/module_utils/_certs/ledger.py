@@ -8,7 +8,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .certificate import Certificate, rfc3339
+from .certificate import BACKDATE, TOLERANCE, Certificate, rfc3339
+from .wanted import Person
 
 
 def line_of(user: str, certificate: Certificate, signer: str, now: int) -> dict[str, Any]:
@@ -58,3 +59,15 @@ def still_valid(lines: Sequence[Mapping[str, Any]], user: str, now: int) -> list
         if line.get("name") == user and isinstance(line.get("not_after"), str) and line["not_after"] > present
     }
     return list(found.values())
+
+
+def shortened(granted: Sequence[tuple[Person, Certificate]]) -> str:
+    """A warning when a signer granted less than was asked; its own back-dating is no shortening. Empty when it did not."""
+    found = [(one, cert) for one, cert in granted if cert.life < one.lifetime - BACKDATE - TOLERANCE]
+    if not found:
+        return ""
+    person, certificate = found[0]
+    return (
+        f"The signer granted {len(found)} of {len(granted)} certificates less time than was asked, such as {person.name!r}:"
+        f" {certificate.life} s instead of {person.lifetime} s. They are renewed by the time that was granted."
+    )

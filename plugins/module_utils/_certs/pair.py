@@ -97,6 +97,8 @@ def _attempt(stored: StoredVersion, key_facts: KeyReader) -> Optional[Attempt]:
     attempt = _record(stored)
     if attempt is None:
         return None
+    if attempt.supplied:
+        return attempt
     key = key_facts(stored.key_pem) if stored.key_pem is not None else None
     if key is None or key.public_key_hash != attempt.key_hash:
         return replace(attempt, key_hash="")

@@ -6,34 +6,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
-from .._core.errors import BackendFailed, CollError, Denied, Refused
+from .._core.errors import CollError
 from .._core.plan import Plan, Stage, Step, Verdict, entry_key
 from .certificate import Certificate, Unreadable, read_certificate, rfc3339
 from .due import reason_due
+from .holders import Holders, held_already, new_names
 from .ledger import line_of, still_valid
 from .pair import Pair
+from .refusals import key_unreadable, not_ours, unsuccessful, wrong_login
 from .request import USER_ANNOTATION, USER_LABEL, Attempt, Standing, differences, standing, user_label
 from .wanted import Person, Wanted, optional_text
 
 KIND = "certificate"
-DISCARD, KEYS, REQUEST, APPROVE = "discard", "keys", "request", "approve"
+DISCARD, KEYS, REQUEST, APPROVE, SIGN = "discard", "keys", "request", "approve", "sign"
 COLLECT, INSTALL, CLEAN, LOGIN, REMOVE = "collect", "install", "clean", "login", "remove"
-STAGES = (DISCARD, KEYS, REQUEST, APPROVE, COLLECT, INSTALL, CLEAN, LOGIN, REMOVE)
+STAGES = (DISCARD, KEYS, REQUEST, APPROVE, SIGN, COLLECT, INSTALL, CLEAN, LOGIN, REMOVE)
 
 Obj = Mapping[str, Any]
+Login = Union[tuple[str, tuple[str, ...]], CollError]
 
 
 @dataclass(frozen=True)
 class Seen:
-    """The present state. ``requests`` and ``requester`` are only read when somebody is due or is to go."""
+    """The present state. ``requests`` and ``requester`` are only read when somebody is due or is to go.
+
+    ``holders`` are names with rights that we did not grant; ``logins`` say whom the server takes a valid pair for.
+    """
 
     now: int
     pairs: Mapping[str, Pair]
     requests: tuple[Obj, ...] = ()
     requester: str = ""
     ledger: tuple[Mapping[str, Any], ...] = ()
+    holders: Holders = field(default_factory=dict)
+    logins: Mapping[str, Login] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,12 +74,17 @@ class _Item:
     warnings: tuple[str, ...] = ()
 
 
+def due(wanted: Wanted, pairs: Mapping[str, Pair], now: int) -> tuple[Person, ...]:
+    """Those for whom a certificate is to be asked for, or to be collected."""
+    return tuple(person for person in wanted.people if person.present and reason_due(person, pairs[person.name], wanted, now))
+
+
 def needs_requests(wanted: Wanted, pairs: Mapping[str, Pair], now: int) -> bool:
     """Whether the requests on the server matter: when nobody is due and nobody is to go, they do not."""
-    return any(
-        not person.present or pairs[person.name].leftover is not None or reason_due(person, pairs[person.name], wanted, now)
-        for person in wanted.people
-    )
+    if wanted.local:
+        return False
+    gone = any(not person.present or pairs[person.name].leftover is not None for person in wanted.people)
+    return gone or bool(due(wanted, pairs, now))
 
 
 def decide(wanted: Wanted, seen: Seen) -> Decision:
@@ -85,7 +99,7 @@ def decide(wanted: Wanted, seen: Seen) -> Decision:
     plan = Plan(
         tuple(item.verdict for item in items),
         tuple(stage for stage in stages if stage.steps),
-        tuple(warning for item in items for warning in item.warnings),
+        (*seen.warnings, *(warning for item in items for warning in item.warnings)),
     )
     return Decision(plan, {item.verdict.key: item.job for item in items})
 
@@ -112,7 +126,7 @@ def _present(person: Person, wanted: Wanted, seen: Seen, objects: tuple[Obj, ...
         request = next((obj for obj in objects if obj["metadata"]["name"] == attempt.object_name), None)
     job = Job(person, pair, attempt, request, tuple(one for one in pair.attempts if one is not attempt), objects)
     action = "updated" if pair.certificate is not None else "created"
-    facts = {**_places(pair), "groups": list(person.groups)}
+    facts = {**_places(pair, person), "groups": list(person.groups)}
     error = _refusal(person, wanted, seen, job)
     if error is not None:
         return _Item(Verdict(KIND, person.name, "failed", reason, facts, error), job)
@@ -120,6 +134,8 @@ def _present(person: Person, wanted: Wanted, seen: Seen, objects: tuple[Obj, ...
 
 
 def _due(job: Job, wanted: Wanted, action: str, reason: str, facts: Mapping[str, object]) -> _Item:
+    if wanted.local:
+        return _Item(Verdict(KIND, job.person.name, action, reason, facts), job, _local_steps(job, wanted, reason))
     stands = standing(job.request) if job.request is not None else Standing("missing")
     if stands.word in ("denied", "failed"):
         error = unsuccessful(job.person.name, stands)
@@ -134,25 +150,44 @@ def _due(job: Job, wanted: Wanted, action: str, reason: str, facts: Mapping[str,
 
 
 def _steps(job: Job, wanted: Wanted, stands: Standing, reason: str) -> tuple[tuple[str, Step], ...]:
-    name = job.person.name
-    entry = entry_key(KIND, name)
-    request = f"certificate request of {name}"
-    steps = [(DISCARD, Step("discard", discard_target(stale), entry)) for stale in job.stale]
-    if job.attempt is None:
-        steps.append((KEYS, Step("create", f"private key of {name}", entry)))
+    entry = entry_key(KIND, job.person.name)
+    request = f"certificate request of {job.person.name}"
+    steps = _first_steps(job, entry)
     if stands.word == "missing":
         steps.append((REQUEST, Step("create", request, entry)))
     if stands.word in ("missing", "pending") and wanted.approve == "auto":
         steps.append((APPROVE, Step("approve", request, entry)))
     if wanted.approve != "skip" or stands.word == "issued":
-        before = _shown(job.pair.certificate)
-        after = {"groups": list(job.person.groups), "not_after": f"{job.person.lifetime} s after the issue", "reason": reason}
-        steps.append((COLLECT, Step("collect", f"certificate of {name}", entry)))
-        steps.append((INSTALL, Step("install", f"certificate of {name}", entry, before, after)))
-        steps.append((CLEAN, Step("remove", request, entry)))
-        if wanted.verify_login:
-            steps.append((LOGIN, Step("verify", f"login of {name}", entry)))
+        steps.append((COLLECT, Step("collect", f"certificate of {job.person.name}", entry)))
+        steps += _last_steps(job, wanted, entry, reason, request)
     return tuple(steps)
+
+
+def _local_steps(job: Job, wanted: Wanted, reason: str) -> tuple[tuple[str, Step], ...]:
+    entry = entry_key(KIND, job.person.name)
+    sign = (SIGN, Step("sign", f"certificate of {job.person.name}", entry))
+    return (*_first_steps(job, entry), sign, *_last_steps(job, wanted, entry, reason, f"record of {job.person.name}"))
+
+
+def _first_steps(job: Job, entry: str) -> list[tuple[str, Step]]:
+    steps = [(DISCARD, Step("discard", discard_target(stale), entry)) for stale in job.stale]
+    if job.attempt is None:
+        what = "signing request" if job.person.csr else "private key"
+        steps.append((KEYS, Step("create", f"{what} of {job.person.name}", entry)))
+    return steps
+
+
+def _last_steps(job: Job, wanted: Wanted, entry: str, reason: str, removed: str) -> list[tuple[str, Step]]:
+    name = job.person.name
+    before = _shown(job.pair.certificate)
+    after = {"groups": list(job.person.groups), "not_after": f"{job.person.lifetime} s after the issue", "reason": reason}
+    steps = [
+        (INSTALL, Step("install", f"certificate of {name}", entry, before, after)),
+        (CLEAN, Step("remove", removed, entry)),
+    ]
+    if wanted.verify_login and not job.person.csr:
+        steps.append((LOGIN, Step("verify", f"login of {name}", entry)))
+    return steps
 
 
 def discard_target(attempt: Attempt) -> str:
@@ -166,12 +201,9 @@ def request_target(obj: Obj, user: str) -> str:
 
 
 def _refusal(person: Person, wanted: Wanted, seen: Seen, job: Job) -> Optional[CollError]:
-    """Why nothing is requested for a person: a request that says it is for them, and is not ours in whole."""
-    if wanted.keeps_keys and job.pair.key_damaged:
-        return Refused(
-            f"user {person.name!r}: the key in {job.pair.key_path} cannot be read, and key_policy is keep.",
-            hint="Restore it, or move it away to get a new one.",
-        )
+    """Why nothing is requested for a person: a key that would be lost, a foreign request, or rights nobody granted."""
+    if job.pair.key_damaged and wanted.key_policy != "always":
+        return key_unreadable(person.name, job.pair.key_path)
     if job.attempt is not None and job.request is not None:
         found = differences(job.request, job.attempt, seen.requester)
         if found:
@@ -180,43 +212,7 @@ def _refusal(person: Person, wanted: Wanted, seen: Seen, job: Job) -> Optional[C
         asker = (obj.get("spec") or {}).get("username")
         if obj is not job.request and asker != seen.requester:
             return not_ours(person.name, obj, (f"it was made by {optional_text(asker, 80)!r}, not by {seen.requester!r}",))
-    return None
-
-
-def not_ours(user: str, obj: Obj, found: tuple[str, ...]) -> Refused:
-    """The refusal of an object that stands where our request should."""
-    name = obj["metadata"]["name"]
-    return Refused(
-        f"user {user!r}: the certificate request {name!r} on the server is not the one this module made: {'; '.join(found)}.",
-        hint=f"Find out who made it, then remove it (kubectl delete csr {name}) and run again.",
-        request=name,
-        differences=list(found),
-    )
-
-
-def unsuccessful(user: str, stands: Standing) -> CollError:
-    """The error for a request that was denied, or that its signer failed."""
-    again = "Run with state: absent for this user, or remove the request, to ask again."
-    if stands.word == "denied":
-        return Denied(f"user {user!r}: the certificate request was denied ({stands.message}).", hint=again, outcome="denied")
-    message = f"user {user!r}: the signer failed the certificate request ({stands.message})."
-    return BackendFailed(message, hint=again, outcome="signer_failed")
-
-
-def timed_out(user: str, stands: Standing, seconds: int) -> CollError:
-    """The error for a request that is still open at the end of the wait."""
-    if stands.word == "approved":
-        return BackendFailed(
-            f"user {user!r}: the certificate request was approved but not signed within {seconds} s.",
-            hint="Is the signer running (kube-controller-manager with a cluster signing key)? Some managed clusters sign no"
-            " certificates for people. The next run continues here.",
-            outcome="not_signed",
-        )
-    return BackendFailed(
-        f"user {user!r}: the certificate request was not approved within {seconds} s.",
-        hint="Somebody has to approve it (kubectl certificate approve), or set approve: auto. The next run continues here.",
-        outcome="not_approved",
-    )
+    return held_already(person, new_names(person, job.pair, wanted, seen.now), seen.holders)
 
 
 def _not_due(person: Person, pair: Pair, seen: Seen, objects: tuple[Obj, ...]) -> _Item:
@@ -226,7 +222,11 @@ def _not_due(person: Person, pair: Pair, seen: Seen, objects: tuple[Obj, ...]) -
         same = [obj for obj in objects if obj["metadata"]["name"] == leftover.object_name]
         request = next((obj for obj in same if not differences(obj, leftover, seen.requester)), None)
     job = Job(person, pair, leftover, request)
-    facts = {**_places(pair), **certificate_facts(pair.certificate, seen.now)}
+    facts = {**_places(pair, person), **certificate_facts(pair.certificate, seen.now)}
+    error, told = _login_of(person, seen)
+    facts.update(told)
+    if error is not None:
+        return _Item(Verdict(KIND, person.name, "failed", "the login failed", facts, error), job)
     if leftover is None and not pair.untidy:
         return _Item(Verdict(KIND, person.name, "unchanged", "", facts), job)
     reason = pair.untidy or "an earlier run had not finished cleaning up"
@@ -245,7 +245,7 @@ def _absent(person: Person, seen: Seen, objects: tuple[Obj, ...]) -> _Item:
     if pair.stored:
         before = _shown(pair.certificate) or {}
         steps.append((REMOVE, Step("remove", f"key and certificate of {person.name}", entry, before, {})))
-    facts = {**_places(pair), **certificate_facts(pair.certificate, seen.now)}
+    facts = {**_places(pair, person), **certificate_facts(pair.certificate, seen.now)}
     facts["still_valid"] = still_valid(_all_issued(person, seen, own), person.name, seen.now)
     action, reason = ("removed", "state is absent") if steps else ("unchanged", "")
     warnings = tuple(
@@ -275,8 +275,15 @@ def issued_lines(user: str, requests: tuple[Obj, ...], now: int) -> tuple[Mappin
     return tuple(found)
 
 
-def _places(pair: Pair) -> dict[str, object]:
-    return {"key_path": pair.key_path, "cert_path": pair.cert_path}
+def _login_of(person: Person, seen: Seen) -> tuple[Optional[CollError], dict[str, object]]:
+    login = seen.logins.get(person.name)
+    if login is None or isinstance(login, CollError):
+        return login, {}
+    return wrong_login(person, login), {"login": {"user": login[0], "groups": list(login[1])}}
+
+
+def _places(pair: Pair, person: Person) -> dict[str, object]:
+    return {"cert_path": pair.cert_path} if person.csr else {"key_path": pair.key_path, "cert_path": pair.cert_path}
 
 
 def certificate_facts(certificate: Optional[Certificate], now: int) -> dict[str, object]:

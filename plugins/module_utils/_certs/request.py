@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Optional, Union
 
 from .._core.names import dns_name
-from .certificate import Unreadable, public_key_hash, subject_oddities
+from .certificate import Unreadable, common_names, groups_of, public_key_hash, subject_oddities
 from .wanted import Person, Wanted, optional_text
 
 try:
@@ -41,6 +41,7 @@ class Attempt:
     expiration_seconds: int
     request_pem: str
     key_hash: str
+    supplied: bool = False
 
     def fits(self, person: Person, wanted: Wanted) -> bool:
         """Whether it asks for what is wanted now, and its request says what it is meant to say."""
@@ -50,6 +51,7 @@ class Attempt:
             and self.signer == wanted.signer
             and self.expiration_seconds == person.lifetime
             and self.key_hash != ""
+            and (self.request_pem == person.csr if person.csr else not self.supplied)
         )
         return same and not request_objections(self.request_pem, person, self.key_hash)
 
@@ -77,7 +79,7 @@ def request_objections(pem: str, person: Person, key_hash: str) -> tuple[str, ..
             found.append("it belongs to another key")
         if list(request.extensions):
             found.append("it asks for extensions")
-        if request.subject != subject_name(person):
+        if (common_names(request.subject), groups_of(request.subject)) != ([person.name], person.groups):
             found.append("its subject differs")
     except Exception as exc:  # noqa: BLE001 - what is no request may break the codec in ways it does not document
         return (f"it cannot be read ({type(exc).__name__})",)

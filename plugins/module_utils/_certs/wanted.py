@@ -13,16 +13,23 @@ from .._core.errors import BadInput
 
 SHORTEST = 600  # the API server refuses less
 LONGEST = 2**31 - 1  # spec.expirationSeconds is a 32-bit number
+LOCAL = "local_ca"  # stands for the signer where a CA on this host signs
+MARK_LENGTH = 8
 
 
 @dataclass(frozen=True)
 class Person:
-    """One person. ``groups`` are sorted; ``lifetime`` is in seconds; ``present`` false means that all of it is to go."""
+    """One person. ``groups`` are sorted; ``lifetime`` is in seconds; ``present`` false means that all of it is to go.
+
+    ``csr`` is a signing request that the person made, as PEM, with the hash of its public key: then the key is never seen.
+    """
 
     name: str
     groups: tuple[str, ...] = ()
     lifetime: int = 30 * 86400
     present: bool = True
+    csr: str = ""
+    csr_key_hash: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,15 @@ class Wanted:
     approve: str = "auto"
     wait_timeout: int = 60
     verify_login: bool = False
+    local: bool = False
+    signer_ca: str = ""
+    allow_groups: tuple[str, ...] = ()
+    allow_users: tuple[str, ...] = ()
+
+    @property
+    def mark(self) -> str:
+        """The signer in the name of each version, so that another signer is noticed without asking anybody."""
+        return names.short_digest(self.signer, length=MARK_LENGTH)
 
     @property
     def keeps_keys(self) -> bool:
@@ -63,15 +79,20 @@ def read_wanted(params: Mapping[str, Any]) -> Wanted:
     """The task's parameters as values; raises BadInput, naming the option or the entry, before anything is done."""
     people = tuple(_person(entry, params) for entry in params["users"])
     names.check_distinct((person.name for person in people), "user")
+    local = bool(params.get("local_ca"))
     wanted = Wanted(
         people=people,
         key_type=params["key_type"],
         key_policy=params["key_policy"],
         renew_before=_renew_before(params["renew_before"]),
-        signer=_signer(params["signer"]),
+        signer=LOCAL if local else _signer(params["signer"]),
         approve=params["approve"],
         wait_timeout=_timeout(params["wait_timeout"]),
         verify_login=params["verify_login"],
+        local=local,
+        signer_ca=params.get("signer_ca") or "",
+        allow_groups=tuple(params.get("allow_groups") or ()),
+        allow_users=tuple(params.get("allow_users") or ()),
     )
     for person in people:
         _check_margin(person, wanted.renew_before)
@@ -88,7 +109,8 @@ def _person(entry: Mapping[str, Any], params: Mapping[str, Any]) -> Person:
             f"{what}lifetime is {lifetime} s, outside of {SHORTEST} s to {LONGEST} s.",
             hint="Kubernetes issues no certificate for less than ten minutes.",
         )
-    return Person(name, _groups(entry.get("groups") or (), what), lifetime, state == "present")
+    groups = _groups(entry.get("groups") or (), what)
+    return Person(name, groups, lifetime, state == "present", csr=entry.get("csr") or "")
 
 
 def _groups(groups: Sequence[Any], what: str) -> tuple[str, ...]:

@@ -50,9 +50,10 @@ def test_a_second_run_does_not_ask_the_server_at_all(world: World) -> None:
 
 def test_a_batch_is_listed_once_and_watched_once(world: World) -> None:
     world.run(*(f"p{number}" for number in range(30)))
-    assert [method for method, _path in world.api.calls].count("LIST") == 1
+    listed = [path.rsplit("/", 1)[1] for method, path in world.api.calls if method == "LIST"]
+    assert sorted(listed) == ["certificatesigningrequests", "clusterrolebindings", "rolebindings"]
     assert [method for method, _path in world.api.calls].count("WATCH") <= 1
-    assert [method for method, _path in world.api.calls].count("GET") == 0
+    assert [path for method, path in world.api.calls if method == "GET"] == [REQUESTS]  # does the signer sign?
 
 
 def test_the_key_is_on_disk_before_its_request_leaves(world: World) -> None:
@@ -93,12 +94,41 @@ def test_keep_renews_with_the_same_key(world: World) -> None:
     assert world.key("anna") == before and belongs_together(world, "anna")
 
 
-def test_keep_never_overwrites_a_key_it_cannot_read(world: World) -> None:
+@pytest.mark.parametrize("policy", ["keep", "rotate_on_renew"])
+def test_a_key_that_cannot_be_read_is_never_overwritten(world: World, policy: str) -> None:
     world.run("anna")
     (world.folder / "anna.key").resolve().write_bytes(b"encrypted")
-    done = world.run("anna", key_policy="keep")
-    assert "key_policy is keep" in done.error("anna")
+    done = world.run("anna", key_policy=policy)
+    assert "damaged, or encrypted, and is not overwritten" in done.error("anna")
     assert (world.folder / "anna.key").read_bytes() == b"encrypted"
+    assert world.run("anna", key_policy="always").action("anna") == ("updated", "key unreadable")
+    assert belongs_together(world, "anna")
+
+
+@pytest.mark.parametrize("form", ["TraditionalOpenSSL", "PKCS8"])
+@pytest.mark.parametrize("key_type", ["ecdsa-p256", "rsa-2048"])
+def test_a_key_in_another_form_is_read_and_kept(world: World, form: str, key_type: str) -> None:
+    world.run("anna", key_type=key_type)
+    key = serialization.load_pem_private_key(world.key("anna"), None)
+    other = key.private_bytes(
+        serialization.Encoding.PEM, getattr(serialization.PrivateFormat, form), serialization.NoEncryption()
+    )
+    (world.folder / "anna.key").resolve().write_bytes(other)
+    assert world.run("anna", key_type=key_type).action("anna") == ("unchanged", "")
+    world.pass_time(days=25)
+    assert world.run("anna", key_type=key_type, key_policy="keep").action("anna") == ("updated", "expiring")
+    assert world.key("anna") == other and belongs_together(world, "anna")
+
+
+def test_an_encrypted_key_is_not_overwritten(world: World) -> None:
+    world.run("anna")
+    key = serialization.load_pem_private_key(world.key("anna"), None)
+    sealed = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"secret")
+    )
+    (world.folder / "anna.key").resolve().write_bytes(sealed)
+    assert "encrypted" in world.run("anna").error("anna")
+    assert world.key("anna") == sealed
 
 
 @pytest.mark.parametrize("key_type", ["ecdsa-p384", "ed25519", "rsa-2048"])

@@ -18,6 +18,8 @@ from ansible_collections.kubestead.platform.plugins.module_utils._core.errors im
 from ansible_collections.kubestead.platform.plugins.module_utils._core.ports import Listing
 
 SELF_REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+ACCESS_REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+REVIEWS = (SELF_REVIEW, ACCESS_REVIEW)
 Hook = Callable[[str, str, dict[str, Any]], None]
 
 
@@ -26,6 +28,7 @@ class FakeKubeApi:
 
     ``on_write`` hooks are called with (method, path, object) inside the write: what they change in the object is stored,
     what they raise refuses the request. ``after_write`` hooks are called once it is stored; they may write themselves.
+    ``missing`` are rights (``verb resource``) that access reviews deny.
     """
 
     server = "https://fake.example:6443"
@@ -33,6 +36,8 @@ class FakeKubeApi:
     def __init__(self, *, user: str = "admin", groups: tuple[str, ...] = ("system:masters",)) -> None:
         self.user = user
         self.groups = groups
+        self.clock_offset: Optional[float] = 0.0
+        self.missing: set[str] = set()
         self.objects: dict[str, dict[str, Any]] = {}
         self.calls: list[tuple[str, str]] = []
         self.on_write: list[Hook] = []
@@ -45,8 +50,8 @@ class FakeKubeApi:
 
     @property
     def writes(self) -> list[tuple[str, str]]:
-        """The calls that change something (a SelfSubjectReview does not)."""
-        return [(method, path) for method, path in self.calls if method not in ("GET", "LIST", "WATCH") and path != SELF_REVIEW]
+        """The calls that change something (a review of ourselves does not)."""
+        return [(how, path) for how, path in self.calls if how not in ("GET", "LIST", "WATCH") and path not in REVIEWS]
 
     def put(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Place an object as somebody else would, without counting it as a call."""
@@ -74,6 +79,10 @@ class FakeKubeApi:
             self.calls.append((method, path))
             if path == SELF_REVIEW:
                 return {"status": {"userInfo": {"username": self.user, "groups": [*self.groups, "system:authenticated"]}}}
+            if path == ACCESS_REVIEW:
+                asked = (body or {})["spec"]["resourceAttributes"]
+                resource = "/".join(filter(None, (asked["resource"], asked["subresource"])))
+                return {"status": {"allowed": f"{asked['verb']} {resource}" not in self.missing}}
             verbs = {"GET": self._get, "POST": self._post, "PUT": self._put, "PATCH": self._patch, "DELETE": self._delete}
             return copy.deepcopy(verbs[method](path, copy.deepcopy(dict(body or {})), dict(query or {})))
 
@@ -104,7 +113,9 @@ class FakeKubeApi:
                 if _in_collection(key, path) and _selected(shown, query):
                     yield {"type": kind, "object": copy.deepcopy(shown)}
 
-    def _get(self, path: str, _body: dict[str, Any], _query: dict[str, str]) -> dict[str, Any]:
+    def _get(self, path: str, _body: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
+        if "limit" in query:
+            return {"items": [obj for key, obj in sorted(self.objects.items()) if _in_collection(key, path)]}
         if path not in self.objects:
             raise _failed(404, "NotFound", f"{path} not found")
         return self.objects[path]
