@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Optional
@@ -89,6 +89,24 @@ def lab() -> Lab:
     """The lab, brought up if it is not (a no-op when it is)."""
     subprocess.run([str(LAB), "up"], check=True, timeout=2400)
     return Lab()
+
+
+@pytest.fixture(scope="module")
+def fresh_lab() -> Iterator[Lab]:
+    """A lab of its own, beside the other one, that begins with nothing in it and ends with the module's tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUBESTEAD_LAB_NAME", "kubestead-fresh")
+        subprocess.run([str(LAB), "reset"], check=True, timeout=2400)
+        try:
+            yield Lab()
+        finally:
+            subprocess.run([str(LAB), "down"], check=True, timeout=300)
+
+
+@pytest.fixture(scope="session")
+def ansible_environment() -> dict[str, str]:
+    """What `ansible-playbook` needs in its environment."""
+    return ansible_env()
 
 
 def ansible_env() -> dict[str, str]:

@@ -1,0 +1,288 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole way from bare nodes and a list of people to a working platform, on a lab of its own that begins fresh.
+
+The tests follow one another: each begins where the one before it ended.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+pytestmark = [pytest.mark.nodes, pytest.mark.slow]
+
+ROOT = Path(__file__).resolve().parents[2]
+PEOPLE: list[dict[str, Any]] = yaml.safe_load((ROOT / "tests/lab/people.yml").read_text(encoding="utf-8"))["kubestead_people"]
+MODULES = ("lvm_ceph_disk", "ldap_account", "k8s_user_cert", "kubeconfig_render", "rbac_grant")
+VOLUMES = ["/dev/stead_bulk/osd0", "/dev/stead_fast/osd1", "/dev/stead_fast/osd2"]
+# A key or token in any of the forms it could be printed in; LS0tLS1CRUdJTi is the beginning of a PEM text in base64.
+SECRET = re.compile(r"PRIVATE KEY|LS0tLS1CRUdJTiB(?!DRVJU)|client-key-data: [^s*<(]|token: [A-Za-z0-9_.-]{20}")
+
+
+@dataclass(frozen=True)
+class PlayRun:
+    """One run of a playbook, as the json callback tells it."""
+
+    status: int
+    document: dict[str, Any] = field(repr=False)
+    output: str = field(repr=False)
+
+    def failures(self) -> list[str]:
+        """What the failed tasks say."""
+        hosts = [(task["task"]["name"], task["hosts"]) for play in self.document["plays"] for task in play["tasks"]]
+        return [f"{name}: {told.get('msg')}" for name, found in hosts for told in found.values() if told.get("failed")]
+
+    def recap(self) -> dict[str, dict[str, int]]:
+        return dict(self.document["stats"])
+
+    def results(self, module: str) -> list[tuple[str, dict[str, Any]]]:
+        """Host and result of every task of a module that is not the login check."""
+        return [
+            (host, result)
+            for play in self.document["plays"]
+            for task in play["tasks"]
+            for host, result in task["hosts"].items()
+            if result.get("action", "").endswith(f".{module}") and "Verify |" not in task["task"]["name"]
+        ]
+
+    def entries(self) -> list[tuple[str, str, str, str, str]]:
+        """Module, host, kind, name and action of everything our modules report."""
+        return [
+            (module, host, entry["kind"], entry["name"], entry["action"])
+            for module in MODULES
+            for host, result in self.results(module)
+            for entry in result["entries"]
+        ]
+
+    def report(self) -> dict[str, Any]:
+        """What user_onboarding says about each person."""
+        found = [
+            result["ansible_facts"]["user_onboarding_report"]
+            for play in self.document["plays"]
+            for task in play["tasks"]
+            for result in task["hosts"].values()
+            if "user_onboarding_report" in result.get("ansible_facts", {})
+        ]
+        return dict(found[-1])
+
+
+class Site:
+    """The fresh lab, and playbooks run on it as a user would."""
+
+    def __init__(self, lab: Any, environment: dict[str, str]) -> None:
+        self.lab = lab
+        self._environment = environment
+        self.people = Path(lab.env["KUBESTEAD_LAB_DIR"]) / "people"
+
+    def play(self, book: str, *options: str, inventory: str = "") -> PlayRun:
+        files = ["-e", f"@{ROOT}/tests/lab/vars.yml", "-e", f"@{ROOT}/tests/lab/people.yml"]
+        command = ["ansible-playbook", f"kubestead.platform.{book}", "-i", inventory or self.lab.env["KUBESTEAD_LAB_INVENTORY"]]
+        done = self.lab.exec(*command, *files, *options, check=False, timeout=900, env=self._environment)
+        begin = done.stdout.find("{\n")
+        assert begin >= 0, done.stdout + done.stderr
+        document, _end = json.JSONDecoder().raw_decode(done.stdout[begin:])
+        return PlayRun(done.returncode, document, done.stdout + done.stderr)
+
+    def as_person(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        kubeconfig = self.people / "kubeconfigs" / f"{name}.kubeconfig"
+        return self.lab.exec("kubectl", "--kubeconfig", str(kubeconfig), *arguments, check=False)
+
+    def bind(self, name: str) -> int:
+        """Log in to the directory with the first password; the exit status is the LDAP result."""
+        password = (self.people / "passwords" / f"{name}.password").read_text(encoding="utf-8").splitlines()[0]
+        uri, base = self.lab.env["KUBESTEAD_LDAP_URI"], self.lab.env["KUBESTEAD_LDAP_USER_BASE"]
+        who = ["-x", "-H", uri, "-D", f"uid={name},{base}", "-y", "/dev/stdin"]
+        return self.lab.exec("ldapwhoami", *who, stdin=password, check=False).returncode
+
+
+@pytest.fixture(scope="module")
+def site(fresh_lab: Any, ansible_environment: dict[str, str]) -> Site:
+    """The fresh lab."""
+    return Site(fresh_lab, ansible_environment)
+
+
+@pytest.fixture(scope="module")
+def announced(site: Site) -> PlayRun:
+    """What a check run says on the fresh lab."""
+    return site.play("site", "--check", "--diff")
+
+
+@pytest.fixture(scope="module")
+def applied(site: Site, announced: PlayRun) -> PlayRun:  # noqa: ARG001 - it has to come first
+    """The first real run."""
+    return site.play("site")
+
+
+def test_a_check_run_on_a_fresh_lab_succeeds_and_writes_nothing(site: Site, announced: PlayRun) -> None:
+    assert announced.status == 0, announced.failures()
+    assert not site.people.exists()
+    assert site.lab.kubectl("get", "namespace", "rook-ceph", check=False).returncode != 0
+    assert "stead_" not in site.lab.exec("ssh", "node1", "vgs").stdout
+
+
+def test_a_check_run_with_diff_prints_no_secret(announced: PlayRun) -> None:
+    assert SECRET.search(announced.output) is None
+
+
+def test_the_first_run_does_what_was_announced_entry_by_entry(announced: PlayRun, applied: PlayRun) -> None:
+    assert applied.status == 0, applied.failures()
+    assert len(applied.entries()) > 100
+    assert applied.entries() == announced.entries()
+
+
+def test_what_the_server_could_not_judge_was_announced(announced: PlayRun, site: Site, applied: PlayRun) -> None:  # noqa: ARG001
+    """Names of objects whose kind or namespace the same run creates."""
+    told = [str(result.get("msg")) for _host, result in announced.results("debug")]
+    assert any("CephCluster rook-ceph" in text for text in told)
+    later = next(text for text in told if "Deployment rook-ceph-operator" in text)
+    for kind in ("deployment", "serviceaccount", "configmap"):
+        found = site.lab.kubectl(
+            "get", kind, "--namespace", "rook-ceph", "-o", "jsonpath={.items[*].metadata.name}"
+        ).stdout.split()
+        made = [name for name in found if name not in ("default", "kube-root-ca.crt")]
+        assert [name for name in made if name not in later] == []
+
+
+def test_the_second_run_changes_nothing(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
+    second = site.play("site")
+    assert second.status == 0, second.failures()
+    assert {host: numbers["changed"] for host, numbers in second.recap().items()} == {"localhost": 0, "node1": 0, "node2": 0}
+    assert {action for _module, _host, _kind, _name, action in second.entries()} == {"unchanged"}
+
+
+def test_both_nodes_have_the_planned_volumes_and_the_cluster_names_exactly_these(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
+    cluster = json.loads(site.lab.kubectl("get", "cephcluster", "rook-ceph", "-n", "rook-ceph", "-o", "json").stdout)
+    named = {node["name"]: [device["name"] for device in node["devices"]] for node in cluster["spec"]["storage"]["nodes"]}
+    assert named == {"node1": VOLUMES, "node2": VOLUMES}
+    for node in named:
+        told = json.loads(site.lab.exec("ssh", node, "lvs --reportformat json -o vg_name,lv_name,lv_size --units b").stdout)
+        volumes = told["report"][0]["lv"]
+        assert sorted(f"/dev/{volume['vg_name']}/{volume['lv_name']}" for volume in volumes) == VOLUMES
+        assert all(int(volume["lv_size"].rstrip("B")) > 9 << 30 for volume in volumes)
+    assert cluster["spec"]["security"]["cephx"]["csi"]["keyType"] == "aes"
+
+
+def test_the_node_settings_survive(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
+    for node in ("node1", "node2"):
+        told = site.lab.exec("ssh", node, "sysctl -n fs.aio-max-nr; cat /etc/modules-load.d/kubestead-ceph.conf").stdout
+        assert told.split()[0] == "1048576"
+        assert "dm_mod" in told
+
+
+def test_limit_does_not_shrink_the_cluster(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
+    run = site.play("site", "--limit", "node1,kubestead_control")
+    assert run.status == 0, run.failures()
+    assert run.recap()["localhost"]["changed"] == 0
+
+
+def test_a_node_that_would_vanish_is_refused(site: Site, applied: PlayRun, tmp_path: Path) -> None:  # noqa: ARG001
+    inventory = yaml.safe_load(Path(site.lab.env["KUBESTEAD_LAB_INVENTORY"]).read_text(encoding="utf-8"))
+    del inventory["all"]["children"]["kubestead_nodes"]["hosts"]["node2"]
+    one = tmp_path / "one-node.yml"
+    one.write_text(yaml.safe_dump(inventory), encoding="utf-8")
+    version = ("get", "cephcluster", "rook-ceph", "-n", "rook-ceph", "-o", "jsonpath={.metadata.resourceVersion}")
+    before = site.lab.kubectl(*version).stdout
+    run = site.play("deploy_rook", inventory=str(one))
+    assert run.status != 0
+    assert "would vanish: node2" in run.output
+    assert site.lab.kubectl(*version).stdout == before
+
+
+def test_a_person_is_who_they_are_and_may_what_was_granted(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
+    told = site.as_person("hana", "auth", "whoami", "-o", "json").stdout
+    user = json.loads(told)["status"]["userInfo"]
+    assert user["username"] == "hana"
+    assert set(user["groups"]) == {"team-blue", "system:authenticated"}
+    assert site.as_person("hana", "get", "pods").returncode == 0
+    assert site.as_person("hana", "get", "pods", "--namespace", "team-blue").returncode == 0
+    refused = site.as_person("hana", "get", "pods", "--namespace", "team-red")
+    assert refused.returncode != 0
+    assert "forbidden" in refused.stderr.lower()
+
+
+def test_the_auditor_reads_everywhere_and_writes_nowhere(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
+    assert site.as_person("yasmin", "get", "pods", "--all-namespaces").returncode == 0
+    assert site.as_person("yasmin", "auth", "can-i", "create", "pods", "--all-namespaces").stdout.strip() == "no"
+
+
+def test_the_disabled_person_cannot_log_in_anywhere(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
+    assert site.bind("hana") == 0
+    assert site.bind("xaver") == 49
+    assert not (site.people / "kubeconfigs" / "xaver.kubeconfig").exists()
+    assert not (site.people / "certificates" / "xaver.crt").exists()
+
+
+def test_everybody_is_in_the_report_and_logged_in(applied: PlayRun) -> None:
+    report = applied.report()
+    assert report["ok"]
+    assert {row["name"] for row in report["rows"]} == {person["name"] for person in PEOPLE}
+    assert {row["login"] for row in report["rows"] if row["result"] == "present"} == {"ok"}
+
+
+def test_secret_files_are_their_owners_only(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
+    loose = site.lab.exec("find", str(site.people), "!", "-type", "l", "-perm", "/077").stdout.splitlines()
+    assert [path for path in loose if not path.endswith(".crt")] == []
+
+
+def test_a_whole_list_that_is_wrong_ends_before_anything_is_written(site: Site, applied: PlayRun, tmp_path: Path) -> None:  # noqa: ARG001
+    people = [*PEOPLE, {"name": "system:boss"}]
+    run = site.play("onboard_users", "-e", f"@{_list(tmp_path, people)}")
+    assert run.status != 0
+    assert "system:boss" in run.output
+    assert run.recap()["localhost"]["changed"] == 0
+    assert run.entries() == []
+
+
+def test_one_refused_person_stops_nobody_else(site: Site, tmp_path: Path) -> None:
+    """24 people with other names and one whose mail the directory refuses, on the lab as it is now."""
+    renamed = [{**person, "name": f"{person['name']}2", "state": "present"} for person in PEOPLE]
+    renamed[3]["mail"] = "dörthe@example.org"
+    run = site.play("onboard_users", "-e", f"@{_list(tmp_path, renamed)}", "-e", "user_onboarding_owner=second")
+    assert run.status != 0
+    report = run.report()
+    assert report["failed"] == ["dora2"]
+    assert sum(1 for row in report["rows"] if row["login"] == "ok") == 24
+    assert run.recap()["localhost"]["failures"] == 1
+    refused = next(row for row in report["rows"] if row["name"] == "dora2")
+    assert "mail" in refused["why"]
+    assert (refused["certificate"], refused["kubeconfig"], refused["grants"]) == ("-", "-", "-")
+    assert not (site.people / "kubeconfigs" / "dora2.kubeconfig").exists()
+    last = run.document["plays"][-1]["tasks"][-1]["hosts"]["localhost"]
+    assert all(name in last["msg"] for name in ("anna2", "dora2", "24 of 25 people"))
+    assert site.as_person("anna2", "auth", "whoami").returncode == 0
+
+
+def test_somebody_who_is_disabled_loses_account_rights_and_kubeconfig(site: Site, applied: PlayRun, tmp_path: Path) -> None:  # noqa: ARG001
+    people = [{**person, "state": "disabled"} if person["name"] == "goran" else person for person in PEOPLE]
+    kept = tmp_path / "kept.kubeconfig"
+    kept.write_bytes((site.people / "kubeconfigs" / "goran.kubeconfig").read_bytes())
+    kept.chmod(0o600)
+    run = site.play("onboard_users", "-e", f"@{_list(tmp_path, people)}")
+    assert run.status == 0, run.failures()
+    assert site.bind("goran") == 49
+    assert not (site.people / "kubeconfigs" / "goran.kubeconfig").exists()
+    old = site.lab.exec("kubectl", "--kubeconfig", str(kept), "get", "pods", "--namespace", "team-blue", check=False)
+    assert "forbidden" in old.stderr.lower()
+
+
+def test_pruning_takes_back_what_nobody_has_any_more(site: Site, applied: PlayRun, tmp_path: Path) -> None:  # noqa: ARG001
+    people = [{**person, "access": person["access"][:1]} if person["name"] == "anna" else person for person in PEOPLE]
+    assert site.as_person("anna", "get", "pods", "--namespace", "team-gold").returncode == 0
+    run = site.play("onboard_users", "-e", f"@{_list(tmp_path, people)}")
+    assert run.status == 0, run.failures()
+    assert site.as_person("anna", "get", "pods", "--namespace", "team-gold").returncode != 0
+    assert site.as_person("anna", "get", "pods", "--namespace", "team-red").returncode == 0
+
+
+def _list(folder: Path, people: list[dict[str, Any]]) -> Path:
+    path = folder / "people.yml"
+    path.write_text(yaml.safe_dump({"kubestead_people": people}, allow_unicode=True), encoding="utf-8")
+    return path
