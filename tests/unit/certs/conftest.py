@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,22 +13,26 @@ from typing import Any, Optional
 
 import pytest
 from ansible_collections.kubestead.platform.plugins.module_utils._adapters.keys import Keys
+from ansible_collections.kubestead.platform.plugins.module_utils._adapters.local_ca import LocalCa
 from ansible_collections.kubestead.platform.plugins.module_utils._adapters.pair_store import LedgerFile, PairStore
+from ansible_collections.kubestead.platform.plugins.module_utils._adapters.secret_pairs import SecretLedger, SecretPairs
 from ansible_collections.kubestead.platform.plugins.module_utils._certs.wanted import Wanted, read_wanted
 from ansible_collections.kubestead.platform.plugins.module_utils._core.plan import Plan, Verdict
 from ansible_collections.kubestead.platform.plugins.module_utils._core.run import Outcome, Run, carry_out, settle
-from ansible_collections.kubestead.platform.plugins.module_utils._flows.k8s_user_cert import Outside, UserCertFlow
+from ansible_collections.kubestead.platform.plugins.module_utils._flows.cert_ports import Outside
+from ansible_collections.kubestead.platform.plugins.module_utils._flows.k8s_user_cert import UserCertFlow
 
 from fakes.csr_signer import REQUESTS, CsrSigner
 from fakes.kube_api import FakeKubeApi
 
+SECRETS = "/api/v1/namespaces/people/secrets"
 NOW = datetime.datetime(2026, 11, 24, 12, 0, 0, tzinfo=datetime.timezone.utc)
 
 
 def options(*users: Any, **changes: Any) -> dict[str, Any]:
     """A task's options as AnsibleModule hands them over."""
     entries = [{"name": user} if isinstance(user, str) else user for user in users]
-    blank = {"groups": None, "lifetime": None, "state": None}
+    blank = {"groups": None, "lifetime": None, "state": None, "csr": None}
     return {
         "users": [{**blank, **entry} for entry in entries],
         "key_type": "ecdsa-p256",
@@ -76,6 +81,7 @@ class Done:
     plan: Plan
     run: Run
     verdicts: tuple[Verdict, ...]
+    told: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def changed(self) -> bool:
@@ -103,14 +109,25 @@ class World:
         self.login = LoginAs()
         self.now = NOW.timestamp()
         self.die_after = ""
+        self.in_secrets = False
+        self.authority: Optional[LocalCa] = None
+
+    def keep_in_secrets(self) -> None:
+        """From now on the store is a namespace."""
+        self.in_secrets = True
+        self.api.put(SECRETS.rsplit("/", 1)[0], {"kind": "Namespace"})
 
     def pass_time(self, **amount: float) -> None:
         self.now += datetime.timedelta(**amount).total_seconds()
 
     def flow(self, params: Mapping[str, Any]) -> UserCertFlow:
         self.signer.now = datetime.datetime.fromtimestamp(self.now, datetime.timezone.utc)
-        pairs, ledger = PairStore(str(self.folder), patience=0.3), LedgerFile(str(self.folder))
-        return UserCertFlow.from_params(params, Outside(self.api, pairs, ledger, Keys(), self.login, lambda: self.now))
+        pairs: Any = PairStore(str(self.folder), patience=0.3)
+        ledger: Any = LedgerFile(str(self.folder))
+        if self.in_secrets:
+            pairs, ledger = SecretPairs(self.api, "people", "{name}-certificate"), SecretLedger(self.api, "people")
+        outside = Outside(self.api, pairs, ledger, Keys(), self.login, lambda: self.now, self.authority)
+        return UserCertFlow.from_params(params, outside)
 
     def run(self, *users: Any, check: bool = False, **changes: Any) -> Done:
         params = options(*users, **changes)
@@ -124,8 +141,7 @@ class World:
             return outcomes
 
         run = Run(plan) if check else carry_out(plan, execute, stop_on_error=flow.stop_on_error)
-        flow.report(run)
-        return Done(plan, run, settle(run))
+        return Done(plan, run, settle(run), flow.report(run))
 
     def killed_run(self, after: str, *users: Any, **changes: Any) -> None:
         self.die_after = after
@@ -142,9 +158,16 @@ class World:
     def key(self, name: str) -> bytes:
         return (self.folder / f"{name}.key").read_bytes()
 
+    def secret(self, name: str) -> dict[str, bytes]:
+        """What the Secret of a person holds."""
+        data = self.api.objects[f"{SECRETS}/{name}-certificate"]["data"]
+        return {key: base64.b64decode(value) for key, value in data.items()}
+
     def ledger(self) -> list[dict[str, Any]]:
         from ansible_collections.kubestead.platform.plugins.module_utils._certs.ledger import parse
 
+        if self.in_secrets:
+            return list(parse(SecretLedger(self.api, "people").read()))
         return list(parse((self.folder / "ledger.jsonl").read_bytes()))
 
 

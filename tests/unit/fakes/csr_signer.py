@@ -23,12 +23,13 @@ BACKDATE = datetime.timedelta(minutes=5)
 class CsrSigner:
     """Attach to a ``FakeKubeApi``. ``behave`` is ``sign``, ``ignore`` (approved, never signed), ``fail`` or ``longer``.
 
-    ``now`` may be set to issue certificates in the past.
+    ``now`` may be set to issue certificates in the past; ``longest`` is the most seconds that are granted.
     """
 
     def __init__(self, api: FakeKubeApi, *, behave: str = "sign") -> None:
         self.api = api
         self.behave = behave
+        self.longest = 365 * 86400
         self.now: Optional[datetime.datetime] = None
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "fake-ca")])
@@ -68,7 +69,7 @@ class CsrSigner:
     def issue(self, spec: dict[str, Any]) -> bytes:
         """The certificate a signer would make of a request's spec."""
         request = x509.load_pem_x509_csr(base64.b64decode(spec["request"]))
-        seconds = spec.get("expirationSeconds", 365 * 86400) * (500 if self.behave == "longer" else 1)
+        seconds = min(spec.get("expirationSeconds", 365 * 86400), self.longest) * (500 if self.behave == "longer" else 1)
         now = (self.now or datetime.datetime.now(datetime.timezone.utc)).replace(microsecond=0)
         builder = (
             x509.CertificateBuilder()
