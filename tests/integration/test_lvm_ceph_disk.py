@@ -41,7 +41,8 @@ class NodeBench:
         self._lab = lab
         self._run = run_module
         nodes = lab_from(os.environ, ROOT).nodes
-        self._ssh = ("ssh", "-F", str(nodes / "ssh_config"), NODE)
+        share = f"-oControlMaster=auto -oControlPersist=60 -oControlPath={lab.env['ANSIBLE_SSH_CONTROL_PATH_DIR']}/%C"
+        self._ssh = ("ssh", "-F", str(nodes / "ssh_config"), *share.split(), NODE)
         self._console = nodes / "uml" / NODE
         self._images = [folder / f"spare-{letter}.img" for letter in LETTERS]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from . import commands, tags
-from .findings import Sample, from_samples, merge, place_regions
+from .findings import Sample, from_samples, merge, place_regions, probe_regions
 from .identity import SysBlock, identity_of
 from .model import PLANNED, SWAP, Device, Finding, LogicalVolume, Node, Partition, device_path, kernel_name
 from .parsers import BlockRow
@@ -92,11 +92,15 @@ def disk_findings(
     volumes: Mapping[str, Sequence[Finding]],
     places: Sequence[tuple[int, int]],
 ) -> tuple[Finding, ...]:
-    """All that lies on a disk: on itself, on its partitions, in new volumes on it and in the places of planned ones."""
+    """All that lies on a disk: on itself, on its partitions, in new volumes on it and in the places of planned ones.
+
+    What depends on the plan is kept apart, so that a digest of the rest is the same whatever is planned.
+    """
     parts = {part.kname: signatures.get(last_part(device_path(part.kname)), ()) for part in device.partitions}
-    own = from_samples(signatures.get(last_part(device.path), ()), samples)
-    telling = set(place_regions(places))
-    there = [sample for sample in samples if sample.region in telling]
+    everywhere, telling = set(probe_regions(device.identity.size)), set(place_regions(places))
+    here = [sample for sample in samples if sample.region in everywhere]
+    there = [sample for sample in samples if sample.region in telling - everywhere]
+    own = from_samples(signatures.get(last_part(device.path), ()), here)
     return merge({"": own, **parts, **volumes, PLANNED: from_samples((), there)})
 
 

@@ -37,6 +37,7 @@ def judge(device: Device, node: Node, node_name: str) -> Judgement:
     used = _in_use(device)
     if used:
         return _judgement(model.IN_USE, used, device, findings)
+    findings = findings or everything
     if findings:
         unknown = all(finding.type == UNKNOWN for finding in findings)
         return _judgement(

@@ -348,7 +348,16 @@ def test_what_older_owners_left_where_a_volume_will_begin_is_seen_beforehand() -
     label = b"bluestore block device\n11111111-2222-3333-4444-555555555555\n"
     second = (1 << 20) + 2559 * (4 << 20)
     node = a_node(ubdb=FakeDisk(serial="NODE1-DISK1", data={second + GIB: label}))
-    assert "BlueStore label" in run(node, task(), check=True).error("data1")
+    told = run(node, task(), check=True).error("data1")
+    assert f"a BlueStore label at offset {second + GIB} (UUID 11111111-" not in told
+    assert f"a BlueStore label at offset {second + GIB} where a volume is planned" in told
+
+
+def test_a_digest_from_info_serves_whatever_is_planned() -> None:
+    middle = (1 << 20) + 2559 * (4 << 20)
+    node = a_node(ubdb=FakeDisk(serial="NODE1-DISK1", data={0: b"\x01", middle: b"\x02"}))
+    assert set(run(node, task(consent=consent(node, "data1"))).actions().values()) == {"created"}
+    assert node.disks["ubdb"].data == {}
 
 
 def test_ownership_needs_this_node_and_this_disk() -> None:

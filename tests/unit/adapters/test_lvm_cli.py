@@ -1,0 +1,67 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Running the storage commands: what is asked of them, and what becomes of their failures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import pytest
+from ansible_collections.kubestead.platform.plugins.module_utils._adapters.lvm_cli import LvmCli, run_command
+from ansible_collections.kubestead.platform.plugins.module_utils._core.errors import BackendFailed
+
+
+def answering(status: int, out: str = "", err: str = "") -> tuple[LvmCli, list[list[str]]]:
+    asked: list[list[str]] = []
+
+    def run(argv: Sequence[str], timeout: float) -> tuple[int, str, str]:
+        assert timeout > 0
+        asked.append(list(argv))
+        return status, out, err
+
+    return LvmCli(run), asked
+
+
+@pytest.mark.parametrize("name", ["lsblk", "pvs", "vgs", "lvs"])
+def test_reports_are_json_in_bytes_without_units(name: str) -> None:
+    cli, asked = answering(0, "{}")
+    assert cli.report(name) == "{}"
+    words = asked[0]
+    assert words[0] == name
+    assert {"--json", "--bytes"} <= set(words) or {"json", "b", "--nosuffix"} <= set(words)
+
+
+def test_signatures_are_asked_of_all_devices_at_once_and_nothing_is_written() -> None:
+    cli, asked = answering(0, "{}")
+    cli.signatures(["/dev/sda", "/dev/sdb"])
+    assert asked == [[*asked[0][:-2], "/dev/sda", "/dev/sdb"]]
+    assert "--no-act" in asked[0]
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(5, "`pvcreate /dev/sda` failed with status 5: a b"), (124, "did not end within"), (127, "has no pvcreate command")],
+)
+def test_a_failure_is_told_in_words(status: int, words: str) -> None:
+    cli, _asked = answering(status, err="a\n  b\n")
+    with pytest.raises(BackendFailed) as caught:
+        cli.write(["pvcreate", "/dev/sda"])
+    assert words in str(caught.value)
+
+
+def test_a_command_that_hangs_is_ended_with_its_children() -> None:
+    begun = time.monotonic()
+    assert run_command(["sh", "-c", "sleep 30 & wait"], 0.2)[0] == 124
+    assert time.monotonic() - begun < 10
+
+
+def test_commands_see_the_c_locale_and_no_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    monkeypatch.setenv("SECRET", "x")
+    status, out, err = run_command(["sh", "-c", 'cat; echo "$LC_ALL$SECRET"; echo no >&2; exit 3'], 10)
+    assert (status, out, err) == (3, "C\n", "no\n")
+
+
+def test_a_command_that_is_not_there_is_told_apart() -> None:
+    assert run_command(["no-such-command-here"], 1)[0] == 127
