@@ -38,7 +38,7 @@ def issued_by(der: bytes, pem: str) -> bool:
         certificate = x509.load_der_x509_certificate(der)
     except ValueError:
         return False
-    return any(one.subject == certificate.issuer and _signed(certificate, one.public_key()) for one in authorities(pem))
+    return any(_signed(certificate, one) for one in authorities(pem))
 
 
 def _is_authority(certificate: Any) -> bool:
@@ -48,16 +48,18 @@ def _is_authority(certificate: Any) -> bool:
         return False
 
 
-def _signed(certificate: Any, key: Any) -> bool:
-    algorithm = certificate.signature_hash_algorithm
-    signature, body = certificate.signature, certificate.tbs_certificate_bytes
+def _signed(certificate: Any, authority: Any) -> bool:
     try:
+        algorithm, key = certificate.signature_hash_algorithm, authority.public_key()
+        signature, body = certificate.signature, certificate.tbs_certificate_bytes
+        if authority.subject != certificate.issuer:
+            return False
         if isinstance(key, rsa.RSAPublicKey):
             key.verify(signature, body, padding.PKCS1v15(), algorithm)
         elif isinstance(key, ec.EllipticCurvePublicKey):
             key.verify(signature, body, ec.ECDSA(algorithm))
         else:
             key.verify(signature, body)
-    except Exception:  # noqa: BLE001 - a key of another type than the signature's answers in many ways
+    except Exception:  # noqa: BLE001 - a damaged issuer, or a key of another type than the signature's, answers in many ways
         return False
     return True

@@ -31,13 +31,12 @@ def judged(wanted: Wanted) -> Wanted:
 
 def _judged(person: Person) -> Person:
     what = f"user {person.name!r}: csr"
-    request = _read(person.csr, what)
-    key_hash = public_key_hash(request.public_key())
-    pem = str(request.public_bytes(serialization.Encoding.PEM).decode("ascii"))
+    pem, key, attributes = _read(person.csr, what)
+    key_hash = public_key_hash(key)
     found = list(request_objections(pem, person, key_hash))
-    if not _strong(request.public_key()):
+    if not _strong(key):
         found.append("its key is none of RSA from 2048 bits, ECDSA P-256, P-384, P-521 and Ed25519")
-    if list(getattr(request, "attributes", ())):
+    if attributes:
         found.append("it carries attributes, which everybody who may read requests would see")
     if found:
         raise BadInput(
@@ -49,7 +48,8 @@ def _judged(person: Person) -> Person:
     return replace(person, csr=pem, csr_key_hash=key_hash)
 
 
-def _read(text: str, what: str) -> Any:
+def _read(text: str, what: str) -> tuple[str, Any, bool]:
+    """The request as the library writes it, its public key, and whether it carries attributes."""
     if "PRIVATE KEY" in text:
         raise BadInput(
             f"{what} holds a private key.", hint="Give the signing request only, and make a new key: this one was shown."
@@ -57,7 +57,9 @@ def _read(text: str, what: str) -> Any:
     if len(text) > _LONGEST:
         raise BadInput(f"{what} is longer than {_LONGEST} characters.")
     try:
-        return x509.load_pem_x509_csr(text.encode("ascii"))
+        request = x509.load_pem_x509_csr(text.encode("ascii"))
+        pem = str(request.public_bytes(serialization.Encoding.PEM).decode("ascii"))
+        return pem, request.public_key(), bool(list(getattr(request, "attributes", ())))
     except Exception as exc:  # noqa: BLE001 - what is no request may break the codec in ways it does not document
         raise BadInput(
             f"{what} cannot be read ({type(exc).__name__}).", hint="Give one PEM block CERTIFICATE REQUEST."
@@ -74,4 +76,4 @@ def _strong(key: Any) -> bool:
 
 def usage_type(person: Person) -> str:
     """The type of the key behind a supplied request, as far as the usages depend on it."""
-    return "rsa" if isinstance(_read(person.csr, "csr").public_key(), rsa.RSAPublicKey) else "other"
+    return "rsa" if isinstance(_read(person.csr, "csr")[1], rsa.RSAPublicKey) else "other"
