@@ -16,6 +16,7 @@ description:
   - All accounts are read with a few searches, and only what differs is written, several writes under way at a time.
   - Values are compared by the directory's own rules, so another spelling of the same name, DN or SSH key is no change.
   - Attributes and groups that a task does not name are left alone.
+  - Works with OpenLDAP and 389 Directory Server; how they lock, what their schema has and what it demands is read from them.
   - The module never logs in as a person. Whether a password is to be set is decided from what the directory shows.
 options:
   user_base:
@@ -24,6 +25,35 @@ options:
       - It must exist.
     type: str
     required: true
+  archive_base:
+    description:
+      - The DN below which accounts of people who left are kept, see O(delete_policy). It must exist, and may be below O(user_base).
+      - An account that is wanted, not below O(user_base), but found here by its name is brought back instead of made anew. It stays
+        locked unless O(accounts[].enabled) is V(true), and is in no group but those the task names.
+    type: str
+  delete_policy:
+    description:
+      - What becomes of accounts whose state is V(absent).
+      - V(delete) removes them.
+      - V(archive) locks them, takes them out of all groups below O(group_base) and moves them to O(archive_base). Their numbers are
+        not given to anybody else.
+    type: str
+    choices:
+      - delete
+      - archive
+    default: delete
+  empty_groups:
+    description:
+      - What becomes of a group that would be left without a member where the server's schema wants one (V(groupOfNames) and
+        V(groupOfUniqueNames) on OpenLDAP).
+      - V(refuse) makes that an error of the group.
+      - V(placeholder) gives it the member C(cn=kubestead-nobody) below O(group_base), an entry that does not exist, as long as it
+        has no other.
+    type: str
+    choices:
+      - refuse
+      - placeholder
+    default: refuse
   group_base:
     description:
       - The DN below which the groups are. It must exist.
@@ -99,7 +129,7 @@ options:
       ssh_keys:
         description:
           - The SSH public keys, all there are to be. Comments are not compared.
-          - The server needs the schema C(openssh-lpk).
+          - The server needs the schema C(openssh-lpk). On a 389 Directory Server without it the keys go to C(nsSshPublicKey).
         type: list
         elements: str
       groups:
@@ -133,15 +163,62 @@ options:
         default: false
       enabled:
         description:
-          - Whether the person may log in. V(false) locks the account with the password policy's own means
-            (C(pwdAccountLockedTime)), V(true) ends such a lock. Left out, a lock stays as it is.
+          - Whether the person may log in. V(false) locks the account, V(true) ends such a lock. Left out, a lock stays as it is.
+          - The lock is the server's own - C(nsAccountLock) on 389 Directory Server, C(pwdAccountLockedTime) with a password policy
+            of OpenLDAP, and otherwise C(shadowExpire) alone.
+          - A lock of the password does not stop an SSH key. So V(false) also puts C(# disabled) before each key, which makes it a
+            comment, and with O(profile=posix) sets C(shadowExpire) to a day in 1970; the day it had waits in C(shadowFlag).
+            V(true) brings both back.
           - A pause that the policy set after failed logins is not a lock in this sense.
           - Refused when the password policy in effect has C(pwdLockout) V(FALSE), because the lock would keep nobody out.
         type: bool
+      expires:
+        description:
+          - The first day without access, such as V(2027-01-31), or V(never).
+          - It is written to C(shadowExpire), which systems obey, and where the server has a password policy with C(pwdEndTime) also
+            to that, which the server itself obeys (from midnight UTC).
+        type: str
+      must_change:
+        description:
+          - Whether the person has to choose another password at the next login. It is set (C(pwdReset)) together with a password that
+            this task sets, and at no other time.
+          - Refused when the policy in effect has C(pwdMustChange) V(FALSE), and on 389 Directory Server, where it is up to the policy
+            alone.
+        type: bool
+        default: false
+      attributes:
+        description:
+          - Attributes that have no option of their own, by name, such as C(title) or C(userCertificate;binary).
+          - A value is a text, or C({base64: …}) for bytes. One value may stand without a list.
+          - Values are compared by the matching rules of the server's schema. The object class that allows an attribute is added when
+            exactly one auxiliary class of the schema does; otherwise name it in C(attributes.add.objectClass).
+        type: dict
+        suboptions:
+          set:
+            description: All values there are to be; an empty list removes the attribute.
+            type: dict
+          add:
+            description: Values to add where they are missing.
+            type: dict
+          remove:
+            description: Values to remove where they are present.
+            type: dict
+      renamed_from:
+        description:
+          - The name the account had. If an account of that name exists and none of O(accounts[].uid), it is renamed, with all its
+            attributes and in all groups below O(group_base).
+          - The home directory keeps its name unless O(accounts[].home) says otherwise.
+          - Once the account has its new name, this option does nothing.
+        type: str
+      parent:
+        description:
+          - The DN, at or below O(user_base), that the account is to be directly below. It must exist.
+          - By default a new account is made directly below O(user_base), and an existing one stays where it is.
+        type: str
       state:
         description:
           - Overrides O(state) for this account.
-          - V(absent) also removes the account from all groups below O(group_base).
+          - V(absent) also removes the account from all groups below O(group_base); O(delete_policy) says what becomes of it.
         type: str
         choices:
           - present
@@ -164,7 +241,7 @@ options:
       kind:
         description:
           - The kind. An existing group of another kind is an error.
-          - V(groupOfNames) and V(groupOfUniqueNames) must always have a member; a change that would leave none is refused.
+          - V(groupOfNames) and V(groupOfUniqueNames) must always have a member on most servers, see O(empty_groups).
         type: str
         choices:
           - posixGroup
@@ -219,10 +296,16 @@ options:
   update_password:
     description:
       - V(on_create) sets the password of new accounts, and of accounts that the directory shows to have none.
+      - V(when_changed) also sets passwords that differ from the one that was set last. With O(password_directory) that is told from a
+        digest which the module keeps there in C(.last-set/NAME), so a password that the person chose since is left alone. Without
+        such a digest the hash in the directory decides; where that can't be read or understood, the password is set and the reason
+        says C(unverifiable). A generated password is made anew when its file is missing.
       - V(always) sets the passwords of all accounts that name one, in every run.
+      - The module never logs in to find out, because a wrong guess would count against the person.
     type: str
     choices:
       - on_create
+      - when_changed
       - always
     default: on_create
   password_directory:
@@ -233,7 +316,7 @@ options:
     type: path
   max_deletes:
     description:
-      - How many accounts and groups the task may remove. If more would go, nothing is written at all.
+      - How many accounts and groups the task may remove or archive. If more would go, nothing is written at all.
     type: int
     default: 20
 extends_documentation_fragment:
@@ -300,6 +383,39 @@ EXAMPLES = r"""
         kind: groupOfNames
         members:
           set: [anna]
+
+- name: Somebody marries, moves to another department, and stays until the end of the year
+  kubestead.platform.ldap_account:
+    server_uri: ldaps://ldap.example.org
+    bind_dn: cn=manager,dc=example,dc=org
+    bind_pw_file: /etc/kubestead/ldap.password
+    user_base: ou=people,dc=example,dc=org
+    group_base: ou=groups,dc=example,dc=org
+    accounts:
+      - uid: cleo.weber
+        renamed_from: cleo.haas
+        sn: Weber
+        parent: ou=sales,ou=people,dc=example,dc=org
+        expires: "2027-01-01"
+        attributes:
+          set:
+            title: Head of Sales
+            manager: uid=anna,ou=people,dc=example,dc=org
+          add:
+            telephoneNumber: "+49 30 1234567"
+
+- name: Who left is kept where nobody can log in
+  kubestead.platform.ldap_account:
+    server_uri: ldaps://ldap.example.org
+    bind_dn: cn=manager,dc=example,dc=org
+    bind_pw_file: /etc/kubestead/ldap.password
+    user_base: ou=people,dc=example,dc=org
+    group_base: ou=groups,dc=example,dc=org
+    archive_base: ou=left,dc=example,dc=org
+    delete_policy: archive
+    state: absent
+    accounts:
+      - uid: ben
 """
 
 RETURN = r"""
@@ -352,6 +468,11 @@ entries:
       type: bool
       returned: for accounts
       sample: true
+    moved_from:
+      description: The DN the account had before it was renamed, moved, archived or brought back.
+      type: str
+      returned: for accounts that have another DN now, or would have
+      sample: uid=ann,ou=people,dc=example,dc=org
     changed:
       description: The attributes that were changed, or would be.
       type: list
@@ -390,7 +511,8 @@ entries:
     error:
       description:
         - What went wrong, with C(code), C(msg) and C(hint).
-        - Refusals of the server also have C(ldap_code), C(ldap_result) and C(ldap_text).
+        - Refusals of the server also have C(ldap_code), C(ldap_result) and C(ldap_text), and C(password_policy) with the policy's
+          reason (such as V(passwordTooShort)) when it gave one.
       type: dict
       returned: when the entry failed
       sample: {code: backend_failed, msg: "Could not add uid=anna,ou=people,dc=example,dc=org: invalidAttributeSyntax."}
@@ -412,6 +534,7 @@ from ..module_utils._ansible.shell import converge
 from ..module_utils._flows.ldap_account import LdapAccountFlow
 
 _NAMES = {"type": "list", "elements": "str"}
+_WHEN = ["on_create", "when_changed", "always"]
 _STATE = {"type": "str", "choices": ["present", "absent"]}
 _KIND = {"type": "str", "choices": ["posixGroup", "groupOfNames", "groupOfUniqueNames"]}
 
@@ -433,6 +556,11 @@ _ACCOUNT: dict[str, dict[str, Any]] = {
     "password_file": {"type": "path", "no_log": False},
     "generate_password": {"type": "bool", "default": False, "no_log": False},
     "enabled": {"type": "bool"},
+    "expires": {"type": "str"},
+    "must_change": {"type": "bool", "default": False},
+    "attributes": {"type": "dict", "options": {"set": {"type": "dict"}, "add": {"type": "dict"}, "remove": {"type": "dict"}}},
+    "renamed_from": {"type": "str"},
+    "parent": {"type": "str"},
     "state": _STATE,
 }
 
@@ -447,6 +575,9 @@ _GROUP: dict[str, dict[str, Any]] = {
 SPEC: dict[str, dict[str, Any]] = {
     "user_base": {"type": "str", "required": True},
     "group_base": {"type": "str", "required": True},
+    "archive_base": {"type": "str"},
+    "delete_policy": {"type": "str", "choices": ["delete", "archive"], "default": "delete"},
+    "empty_groups": {"type": "str", "choices": ["refuse", "placeholder"], "default": "refuse"},
     "profile": {"type": "str", "choices": ["posix", "person"], "default": "posix"},
     "group_kind": _KIND,
     "accounts": {"type": "list", "elements": "dict", "default": [], "options": _ACCOUNT},
@@ -457,7 +588,7 @@ SPEC: dict[str, dict[str, Any]] = {
         "options": {"min": {"type": "int", "default": 10000}, "max": {"type": "int", "default": 59999}},
     },
     "default_gid_number": {"type": "int", "default": 100},
-    "update_password": {"type": "str", "choices": ["on_create", "always"], "default": "on_create", "no_log": False},
+    "update_password": {"type": "str", "choices": _WHEN, "default": "on_create", "no_log": False},
     "password_directory": {"type": "path", "no_log": False},
     "max_deletes": {"type": "int", "default": 20},
 }

@@ -1,6 +1,6 @@
 # Copyright: Kubestead contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every Directory must do. The suite runs on the in-memory fake and on a real slapd, so the fake cannot lie."""
+"""What every Directory must do. The suite runs on the in-memory fake, on slapd and on 389 Directory Server: no fake can lie."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from typing import Optional
 import pytest
 from ansible_collections.kubestead.platform.plugins.module_utils._core.errors import BackendFailed, CollError, Conflict
 from ansible_collections.kubestead.platform.plugins.module_utils._directory import dn
-from ansible_collections.kubestead.platform.plugins.module_utils._directory.accounts import is_disabled, lock
+from ansible_collections.kubestead.platform.plugins.module_utils._directory.accounts import has_password, is_disabled, lock
 from ansible_collections.kubestead.platform.plugins.module_utils._directory.model import (
     Add,
     Change,
     Delete,
+    Entry,
     Modify,
     Op,
+    Rename,
     SetPassword,
 )
 from ansible_collections.kubestead.platform.plugins.module_utils._flows.ldap_account import Directory
@@ -34,7 +36,13 @@ def write(directory: Directory, *ops: Op, stop_on_error: bool = False) -> list[O
 
 
 class DirectoryContract:
-    """Subclasses give the fixtures ``directory`` and ``base``, the DN of an existing entry that tests may write below."""
+    """Subclasses give the fixtures ``directory`` and ``base``, the DN of an existing entry that tests may write below.
+
+    ``means`` is the server's way to lock an account, ``needs_members`` whether its groups of names always have one.
+    """
+
+    means = "ppolicy"
+    needs_members = True
 
     @pytest.fixture
     def mark(self) -> str:
@@ -106,24 +114,54 @@ class DirectoryContract:
         assert write(directory, Modify(where, changes)) == [None]
         assert directory.search(base, dn.equals("uid", mark), ("title",))[0].attributes == {}
 
-    def test_a_group_of_names_is_never_empty(self, directory: Directory, base: str, mark: str) -> None:
+    def test_a_group_of_names_is_empty_only_where_the_schema_says_so(self, directory: Directory, base: str, mark: str) -> None:
         group = dn.child("cn", mark, base)
         assert write(directory, Add(group, {"objectClass": ("groupOfNames",), "cn": (mark,), "member": (base,)})) == [None]
         (error,) = write(directory, Modify(group, (Change("delete", "member", (base,)),)))
-        assert error is not None and error.facts["ldap_result"] == "objectClassViolation"
+        if self.needs_members:
+            assert error is not None and error.facts["ldap_result"] == "objectClassViolation"
+        else:
+            assert error is None
 
-    def test_a_password_is_kept_hashed_and_ends_a_lock(self, directory: Directory, base: str, mark: str) -> None:
+    def test_a_password_is_kept_hashed_and_a_lock_is_set_and_ended(self, directory: Directory, base: str, mark: str) -> None:
         where = dn.child("uid", mark, base)
         write(directory, person(where))
-        read = ("userPassword", "pwdChangedTime", "pwdAccountLockedTime")
-        assert directory.search(base, dn.equals("uid", mark), read)[0].attributes == {}
-        assert write(directory, Modify(where, lock(True))) == [None]
-        assert is_disabled(directory.search(base, dn.equals("uid", mark), read)[0])
-        assert write(directory, SetPassword(where, f"secret-{mark}")) == [None]
-        (entry,) = directory.search(base, dn.equals("uid", mark), read)
-        assert entry.values_of("pwdChangedTime") and not is_disabled(entry)
-        assert all(value.startswith("{") and mark not in value for value in entry.values_of("userPassword"))
-        assert write(directory, Modify(where, lock(True)), SetPassword(where + "x", "y"))[0] is None
+
+        def read() -> Entry:
+            attributes = ("userPassword", "pwdChangedTime", "pwdAccountLockedTime", "nsAccountLock")
+            return directory.search(base, dn.equals("uid", mark), attributes)[0]
+
+        assert read().attributes == {}
+        assert write(directory, Modify(where, lock(True, self.means))) == [None]
+        assert is_disabled(read(), self.means)
+        assert write(directory, SetPassword(where, "Quite unguessable 7")) == [None]
+        assert has_password(read()) and is_disabled(read(), self.means) == (self.means != "ppolicy")
+        assert all(value.startswith("{") and "unguessable" not in value for value in read().values_of("userPassword"))
+        assert write(directory, Modify(where, lock(True, self.means))) == [None] and is_disabled(read(), self.means)
+        assert write(directory, Modify(where, lock(False, self.means))) == [None] and not is_disabled(read(), self.means)
+
+    def test_bytes_that_are_no_text_come_back_as_they_were(self, directory: Directory, base: str, mark: str) -> None:
+        where = dn.child("uid", mark, base)
+        picture = bytes(range(256)).decode("utf-8", "surrogateescape")
+        assert write(directory, person(where, jpegPhoto=(picture,))) == [None]
+        (entry,) = directory.search(base, dn.equals("uid", mark), ("jpegPhoto",))
+        assert entry.values_of("jpegPhoto") == (picture,)
+
+    def test_an_entry_gets_another_name_and_another_place(self, directory: Directory, base: str, mark: str) -> None:
+        where, other = dn.child("uid", f"{mark}-old", base), dn.child("ou", mark, base)
+        write(directory, person(where, title=("boss",)), stop_on_error=True)
+        assert write(directory, Add(other, {"objectClass": ("organizationalUnit",), "ou": (mark,)})) == [None]
+        new = f"uid={mark}-new"
+        assert write(directory, Rename(where, new), stop_on_error=True) == [None]
+        assert write(directory, Rename(f"{new},{base}", new, other)) == [None]
+        (entry,) = directory.search(base, dn.equals("uid", f"{mark}-new"), ("uid", "title"))
+        assert dn.normal(entry.dn) == dn.normal(f"{new},{other}")
+        assert entry.attributes == {"uid": (f"{mark}-new",), "title": ("boss",)}
+        assert write(directory, person(where)) == [None]
+        (error,) = write(directory, Rename(where, new, other))
+        assert isinstance(error, Conflict) and error.facts["ldap_result"] == "entryAlreadyExists"
+        (error,) = write(directory, Rename(where, new, f"ou=nowhere,{base}"))
+        assert error is not None and error.facts["ldap_result"] == "noSuchObject"
 
     def test_a_base_that_does_not_exist_is_an_error(self, directory: Directory, base: str) -> None:
         with pytest.raises(BackendFailed) as caught:

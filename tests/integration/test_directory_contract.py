@@ -1,6 +1,6 @@
 # Copyright: Kubestead contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Directory contract on the lab's slapd."""
+"""The Directory contract on the lab's two servers: slapd and 389 Directory Server."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ from ansible_collections.kubestead.platform.plugins.module_utils._directory.mode
 from contracts.directory import DirectoryContract
 
 
-class TestRealDirectory(DirectoryContract):
+class TestSlapd(DirectoryContract):
+    prefix = "KUBESTEAD_LDAP"
+
     @pytest.fixture
     def directory(self, lab: Any) -> LdapServer:
         login = Login(
-            uris=(lab.env["KUBESTEAD_LDAP_URI"],),
-            bind_dn=lab.env["KUBESTEAD_LDAP_BIND_DN"],
-            password=Path(lab.env["KUBESTEAD_LDAP_BIND_PW_FILE"]).read_text(encoding="utf-8"),
+            uris=(lab.env[f"{self.prefix}_URI"],),
+            bind_dn=lab.env[f"{self.prefix}_BIND_DN"],
+            password=Path(lab.env[f"{self.prefix}_BIND_PW_FILE"]).read_text(encoding="utf-8"),
             start_tls=False,
             validate_certs=True,
-            ca_path=lab.env["KUBESTEAD_LDAP_CA"],
+            ca_path=lab.env[f"{self.prefix}_CA"],
             client_cert=None,
             client_key=None,
             timeout=30,
@@ -37,12 +39,19 @@ class TestRealDirectory(DirectoryContract):
     @pytest.fixture
     def base(self, lab: Any, directory: LdapServer) -> Iterator[str]:
         name = f"contract-{uuid.uuid4().hex[:8]}"
-        where = f"ou={name},{lab.env['KUBESTEAD_LDAP_BASE']}"
+        where = f"ou={name},{lab.env[f'{self.prefix}_BASE']}"
         assert dict(
             directory.apply([Add(where, {"objectClass": ("organizationalUnit",), "ou": (name,)})], stop_on_error=True)
         ) == {0: None}
         yield where
         found = directory.search(where, "(objectClass=*)", ("objectClass",))
-        below = [Delete(entry.dn) for entry in found if entry.dn != where]
-        assert not any(dict(directory.apply(below, stop_on_error=False)).values())
+        deepest_first = sorted((entry.dn for entry in found if entry.dn != where), key=lambda one: -one.count(","))
+        below = [Delete(one) for one in deepest_first]
+        assert not any(error for one in below for _index, error in directory.apply([one], stop_on_error=False))
         assert dict(directory.apply([Delete(where)], stop_on_error=True)) == {0: None}
+
+
+class Test389(TestSlapd):
+    prefix = "KUBESTEAD_LDAP389"
+    means = "nsaccountlock"
+    needs_members = False

@@ -10,8 +10,8 @@ from typing import Any, Optional, Union
 
 from .._core.errors import BackendFailed, CollError
 from .._directory.answers import cut_short, no_base, refusal
-from .._directory.model import Add, Delete, Entry, Modify, Op, SetPassword
-from .._directory.wire import message
+from .._directory.model import Add, Delete, Entry, Modify, Op, Rename, SetPassword
+from .._directory.wire import PASSWORD_POLICY, message, policy_error
 from .ldap_connect import Login, connect
 
 try:
@@ -25,6 +25,7 @@ _PAGE = 500
 _PAGED_RESULTS = "1.2.840.113556.1.4.319"
 _CUT_SHORT = (3, 4, 11)  # time limit, size limit, administrative limit
 _NO_SUCH_OBJECT = 32
+_DEEDS = {Add: "add", Modify: "change", Delete: "remove", Rename: "rename", SetPassword: "set the password of"}
 
 
 class LdapServer:
@@ -57,27 +58,37 @@ class LdapServer:
 
     def search(self, base: str, filter_: str, attributes: Sequence[str], *, below: bool = True) -> tuple[Entry, ...]:
         """All entries that match, or an error: never a part of them. Without ``below`` only the base itself."""
-        connection = self._connection()
         entries: list[Entry] = []
         cookie: Optional[bytes] = None
         while True:
-            try:
-                connection.search(
-                    base,
-                    filter_,
-                    ldap3.SUBTREE if below else ldap3.BASE,
-                    attributes=list(attributes),
-                    paged_size=_PAGE if below else None,
-                    paged_cookie=cookie,
-                )
-            except LDAPException as exc:
-                raise self._lost(f"searching {base}", exc) from exc
-            result = connection.result
-            entries.extend(_entry(found) for found in connection.response if found["type"] == "searchResEntry")
-            self._check_search(base, len(entries), result)
-            cookie = result.get("controls", {}).get(_PAGED_RESULTS, {}).get("value", {}).get("cookie")
+            found, cookie = self._page(base, filter_, attributes, cookie, below=below, received=len(entries))
+            entries.extend(found)
             if not cookie:
-                return tuple(entries)
+                break
+        if below and not entries:
+            # 389 Directory Server answers a paged search below an entry that does not exist with success.
+            self._page(base, "(objectClass=*)", ("1.1",), None, below=False, received=0)
+        return tuple(entries)
+
+    def _page(
+        self, base: str, filter_: str, attributes: Sequence[str], cookie: Optional[bytes], *, below: bool, received: int
+    ) -> tuple[list[Entry], Optional[bytes]]:
+        connection = self._connection()
+        try:
+            connection.search(
+                base,
+                filter_,
+                ldap3.SUBTREE if below else ldap3.BASE,
+                attributes=list(attributes),
+                paged_size=_PAGE if below else None,
+                paged_cookie=cookie,
+            )
+        except LDAPException as exc:
+            raise self._lost(f"searching {base}", exc) from exc
+        result = connection.result
+        found = [_entry(one) for one in connection.response if one["type"] == "searchResEntry"]
+        self._check_search(base, received + len(found), result)
+        return found, result.get("controls", {}).get(_PAGED_RESULTS, {}).get("value", {}).get("cookie")
 
     def apply(self, ops: Sequence[Op], *, stop_on_error: bool) -> Iterator[tuple[int, Optional[CollError]]]:
         """Write all of ``ops``, several under way at a time; yields the index of each with its error as answers come.
@@ -130,7 +141,7 @@ def _entry(found: Mapping[str, Any]) -> Entry:
     return Entry(
         found["dn"],
         {
-            name.lower(): tuple(value.decode("utf-8", "replace") for value in values)
+            name.lower(): tuple(value.decode("utf-8", "surrogateescape") for value in values)
             for name, values in found["raw_attributes"].items()
         },
     )
@@ -160,5 +171,5 @@ def _answers(connection: Any) -> list[tuple[int, Mapping[str, Any]]]:
 def _refusal_of(op: Op, answer: Mapping[str, Any]) -> Optional[CollError]:
     if answer["result"] == 0:
         return None
-    deed = {Add: "add", Modify: "change", Delete: "remove", SetPassword: "set the password of"}[type(op)]
-    return refusal(f"{deed} {op.dn}", answer["result"], answer["description"], answer["message"])
+    why = policy_error(answer.get("controls", {}).get(PASSWORD_POLICY, {}).get("value") or b"")
+    return refusal(f"{_DEEDS[type(op)]} {op.dn}", answer["result"], answer["description"], answer["message"], why)

@@ -26,17 +26,38 @@ _HINTS = {
     "invalidCredentials": "Check bind_dn and its password.",
     "referral": "This server is a read-only copy; name the writable one in server_uri.",
 }
+_PASSWORD_HINTS = {
+    "passwordModNotAllowed": "The policy forbids this change of the password.",
+    "mustSupplyOldPassword": "The policy has pwdSafeModify TRUE, which asks for the old password; set it FALSE for bind_dn.",
+    "insufficientPasswordQuality": "The password is too simple or too short for the policy, or its hash can't be checked.",
+    "passwordTooShort": "The password is shorter than the policy's pwdMinLength.",
+    "passwordTooYoung": "The password was changed more recently than the policy's pwdMinAge allows.",
+    "passwordInHistory": "The person had this password before, and the policy's pwdInHistory forbids it.",
+}
 _DENIED = ("insufficientAccessRights", "invalidCredentials", "inappropriateAuthentication", "confidentialityRequired")
 _CONFLICT = ("entryAlreadyExists", "noSuchAttribute", "attributeOrValueExists")
 _READABLE = {"insufficientAccessRights": "insufficient access", "invalidCredentials": "the login was refused"}
 
 
-def refusal(attempt: str, code: int, name: str, text: str) -> CollError:
-    """The error for a result code other than success. ``attempt`` completes "could not ..."."""
+def refusal(attempt: str, code: int, name: str, text: str, policy_error: str = "") -> CollError:
+    """The error for a result code other than success. ``attempt`` completes "could not ...".
+
+    ``policy_error`` is the reason of the password policy.
+    """
     said = f": {text.strip()}" if text.strip() else ""
     message = f"Could not {attempt}: {_READABLE.get(name, name)} (result {code}){said}."
     kind = Denied if name in _DENIED else Conflict if name in _CONFLICT else BackendFailed
-    return kind(message, hint=_HINTS.get(name, ""), ldap_code=code, ldap_result=name, ldap_text=text.strip())
+    facts: dict[str, object] = {"ldap_code": code, "ldap_result": name, "ldap_text": text.strip()}
+    if policy_error:
+        facts["password_policy"] = policy_error
+    hint = _PASSWORD_HINTS.get(policy_error) or _hint_from(attempt, name)
+    return kind(message, hint=hint, **facts)
+
+
+def _hint_from(attempt: str, name: str) -> str:
+    if name == "constraintViolation" and attempt.startswith("set the password"):
+        return "The server's password policy refuses it: too short, too simple, or used before."
+    return _HINTS.get(name, "")
 
 
 def cut_short(base: str, received: int, code: int, name: str, text: str) -> CollError:

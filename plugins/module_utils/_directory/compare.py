@@ -5,16 +5,31 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from typing import Callable
 
 from . import dn
+from .schema import Schema, base_name
 
+_ANY = Schema()
 _SPACES = re.compile(r"\s+")
 
 
 def _folded(value: str) -> str:
-    return _SPACES.sub(" ", value).strip().casefold()
+    return unicodedata.normalize("NFKC", _spaced(value)).casefold()
+
+
+def _spaced(value: str) -> str:
+    return _SPACES.sub(" ", value).strip()
+
+
+def _squeezed(value: str) -> str:
+    return value.replace(" ", "")
+
+
+def _telephone(value: str) -> str:
+    return _squeezed(value).replace("-", "").casefold()
 
 
 def _number(value: str) -> str:
@@ -44,30 +59,62 @@ _RULES: dict[str, Callable[[str], str]] = {
     "objectclass": _folded,
     "uidnumber": _number,
     "gidnumber": _number,
-    "sshpublickey": ssh_key,
+    "homedirectory": str,
+    "loginshell": str,
+    "memberuid": str,
     "member": _member,
     "uniquemember": _member,
 }
+# Whatever a server's schema says: the comment of a key is no part of the key.
+_ALWAYS = {"sshpublickey": ssh_key, "nssshpublickey": ssh_key}
+_BY_MATCHING_RULE: dict[str, Callable[[str], str]] = {
+    "caseignorematch": _folded,
+    "caseignoreia5match": _folded,
+    "caseignorelistmatch": _folded,
+    "caseexactmatch": _spaced,
+    "caseexactia5match": _spaced,
+    "objectidentifiermatch": _folded,
+    "integermatch": _number,
+    "booleanmatch": _folded,
+    "numericstringmatch": _squeezed,
+    "telephonenumbermatch": _telephone,
+    "distinguishednamematch": _member,
+    "uniquemembermatch": _member,
+}
 
 
-def canonical(attribute: str, value: str) -> str:
+def canonical(attribute: str, value: str, schema: Schema = _ANY) -> str:
     """The spelling that stands for all values the directory holds to be equal to this one."""
-    rule = _RULES.get(attribute.lower())
-    return rule(value) if rule else value
+    return _rule(attribute, schema)(value)
 
 
-def same(attribute: str, some: Iterable[str], others: Iterable[str]) -> bool:
+def same(attribute: str, some: Iterable[str], others: Iterable[str], schema: Schema = _ANY) -> bool:
     """Whether two lists hold the same values."""
-    return {canonical(attribute, value) for value in some} == {canonical(attribute, value) for value in others}
+    rule = _rule(attribute, schema)
+    return {rule(value) for value in some} == {rule(value) for value in others}
 
 
-def missing(attribute: str, wanted: Iterable[str], present: Iterable[str]) -> tuple[str, ...]:
+def missing(attribute: str, wanted: Iterable[str], present: Iterable[str], schema: Schema = _ANY) -> tuple[str, ...]:
     """The wanted values that are not present, each once, in their order."""
-    known = {canonical(attribute, value) for value in present}
+    rule = _rule(attribute, schema)
+    known = {rule(value) for value in present}
     found = []
     for value in wanted:
-        key = canonical(attribute, value)
+        key = rule(value)
         if key not in known:
             known.add(key)
             found.append(value)
     return tuple(found)
+
+
+def _rule(attribute: str, schema: Schema) -> Callable[[str], str]:
+    """The rule of the server's schema; where it does not say, what the attribute is known for."""
+    name = base_name(attribute)
+    if name in _ALWAYS:
+        return _ALWAYS[name]
+    kind = schema.attribute(name) if schema.known and name not in _RULES else None
+    if kind is None:
+        return _RULES.get(name, str)
+    if kind.equality in _BY_MATCHING_RULE:
+        return _BY_MATCHING_RULE[kind.equality]
+    return _member if kind.holds_dns else str

@@ -68,6 +68,21 @@ def first_value(dn: str) -> str:
     return _unescape(_stripped(pair.partition("=")[2]))
 
 
+def parent(dn: str) -> str:
+    """The DN of the entry above."""
+    return ",".join(part.strip() for part in _split(dn, ",;")[1:])
+
+
+def first_part(dn: str) -> str:
+    """The part of a DN that names the entry among its neighbours, as it is written."""
+    return _split(dn, ",;")[0].strip()
+
+
+def naming_attributes(dn: str) -> tuple[str, ...]:
+    """The attributes, in lower case, whose values make up a DN's first part."""
+    return tuple(pair.partition("=")[0].strip().lower() for pair in _split(_split(dn, ",;")[0], "+"))
+
+
 def within(dn: str, base: str) -> bool:
     """Whether ``dn`` is ``base`` or lies below it."""
     return f",{normal(dn)}".endswith(f",{normal(base)}")

@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Optional
 
 from .._core.errors import BadInput, Conflict, Refused
 from . import compare, dn
 from .model import MEMBER_ATTRIBUTE, POSIX_GROUP, Add, Change, Entry, Group, Modify, Op, Settings, Values
+from .schema import Schema
 
 READ_ATTRIBUTES = ("objectClass", "cn", "gidNumber", "member", "uniqueMember", "memberUid")
 
@@ -25,6 +26,7 @@ class People:
     dns: Mapping[str, str]
     leaving: Mapping[str, str]
     left_out: frozenset[str] = frozenset()
+    schema: Schema = field(default_factory=Schema)
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,10 @@ class GroupChange:
     gid_number: str = ""  # "auto": the counter still has to give one
     gid_changes: bool = False
     left_out: Values = ()
+    classes: Values = ()
+    needs_member: bool = False
+    placeholder: str = ""  # stands in when there is no member; empty: such a group is refused
+    held: bool = False  # whether the placeholder stands in now
 
     @property
     def attribute(self) -> str:
@@ -50,7 +56,12 @@ class GroupChange:
     @property
     def nothing(self) -> bool:
         """Whether the group is as wanted."""
-        return self.exists and not self.join and not self.leave and not self.gid_changes
+        return self.exists and not self.join and not self.leave and not self.gid_changes and self.stands_in == self.held
+
+    @property
+    def stands_in(self) -> bool:
+        """Whether the placeholder is to be a member."""
+        return self.needs_member and bool(self.placeholder) and not self.staying and not self.join
 
 
 def kind_of(entry: Entry) -> str:
@@ -79,7 +90,8 @@ def with_accounts(groups: Sequence[Group], joins: Mapping[str, Values]) -> tuple
 def plan_group(group: Group, seen: Optional[Entry], settings: Settings, people: People) -> GroupChange:
     """What has to change for one wanted group; raises Conflict and Refused."""
     kind = _kind(group, seen, settings)
-    present = seen.values_of(MEMBER_ATTRIBUTE[kind]) if seen else ()
+    members = seen.values_of(MEMBER_ATTRIBUTE[kind]) if seen else ()
+    present = compare.missing(MEMBER_ATTRIBUTE[kind], members, (settings.placeholder,)) if settings.placeholder else members
     wanted = group.members if group.members is not None else group.join
     if group.gid_number is not None and kind != POSIX_GROUP:
         raise BadInput(f"Group {group.cn}: a {kind} has no gid_number.", hint="Leave gid_number out, or use posixGroup.")
@@ -99,6 +111,10 @@ def plan_group(group: Group, seen: Optional[Entry], settings: Settings, people: 
         gid_number=_gid(group, kind, seen),
         gid_changes=_gid_changes(group, kind, seen),
         left_out=tuple(uid for uid in wanted if _uid_of(uid) in people.left_out),
+        classes=people.schema.classes_of_group(kind),
+        needs_member=people.schema.needs_member(kind, MEMBER_ATTRIBUTE[kind]),
+        placeholder=settings.placeholder,
+        held=len(present) < len(members),
     )
     _check_not_empty(change)
     return change
@@ -117,17 +133,20 @@ def without(change: GroupChange, failed: Iterable[str]) -> GroupChange:
 def write_of(change: GroupChange, gid_number: str) -> Op:
     """The one write that makes a group as planned."""
     if not change.exists:
-        attributes: dict[str, Values] = {"objectClass": (change.kind,), "cn": (change.cn,)}
+        attributes: dict[str, Values] = {"objectClass": change.classes, "cn": (change.cn,)}
         if change.kind == POSIX_GROUP:
             attributes["gidNumber"] = (gid_number,)
-        if change.join:
-            attributes[change.attribute] = tuple(change.join)
+        if change.join or change.stands_in:
+            attributes[change.attribute] = tuple(change.join) or (change.placeholder,)
         return Add(change.dn, attributes)
     changes = []
-    if change.leave:
-        changes.append(Change("delete", change.attribute, change.leave))
-    if change.join:
-        changes.append(Change("add", change.attribute, tuple(change.join)))
+    stand_in = (change.placeholder,)
+    leave = (*change.leave, *(stand_in if change.held and not change.stands_in else ()))
+    join = (*change.join, *(stand_in if change.stands_in and not change.held else ()))
+    if leave:
+        changes.append(Change("delete", change.attribute, leave))
+    if join:
+        changes.append(Change("add", change.attribute, join))
     if change.gid_changes:
         changes.append(Change("replace", "gidNumber", (gid_number,)))
     return Modify(change.dn, tuple(changes))
@@ -144,13 +163,44 @@ def facts_of(change: GroupChange, gid_number: str) -> dict[str, object]:
     }
 
 
+def renamed(entry: Entry, uids: Mapping[str, str], dns: Mapping[str, str]) -> Entry:
+    """A group as it is once its members' new names are in it. ``uids`` and ``dns`` (normalised) lead from old to new."""
+    attributes = dict(entry.attributes)
+    for attribute in ("member", "uniqueMember"):
+        values = entry.values_of(attribute)
+        if values:
+            attributes[attribute.lower()] = tuple(dns.get(compare.canonical(attribute, value), value) for value in values)
+    if entry.values_of("memberUid"):
+        attributes["memberuid"] = tuple(uids.get(value, value) for value in entry.values_of("memberUid"))
+    return Entry(entry.dn, attributes)
+
+
+def renaming(entry: Entry, uids: Mapping[str, str], dns: Mapping[str, str]) -> Optional[Op]:
+    """The write that puts new names in the place of old ones; None when a group has none of the old ones any more."""
+    after = renamed(entry, uids, dns)
+    changes = []
+    for attribute in ("member", "uniqueMember", "memberUid"):
+        before, wanted = entry.values_of(attribute), after.values_of(attribute)
+        if before != wanted:
+            gone = compare.missing(attribute, before, wanted)
+            new = compare.missing(attribute, wanted, before)
+            changes += [Change("delete", attribute, gone)] if gone else []
+            changes += [Change("add", attribute, new)] if new else []
+    return Modify(entry.dn, tuple(changes)) if changes else None
+
+
+def naming(attribute_values: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
+    """The filters for groups with one of these members, by attribute."""
+    return tuple(dn.equals(attribute, value) for attribute, values in attribute_values.items() for value in values)
+
+
 def _check_not_empty(change: GroupChange) -> None:
-    if change.kind == POSIX_GROUP or change.nothing or change.staying or change.join:
+    if not change.needs_member or change.placeholder or change.nothing or change.staying or change.join:
         return
     why = f"; {', '.join(change.left_out)} could not be handled" if change.left_out else ""
     raise Refused(
         f"Group {change.cn} would be left without a member, and a {change.kind} must have one{why}.",
-        hint="Name a member that stays, or set the group's state to absent.",
+        hint="Name a member that stays, set the group's state to absent, or use empty_groups: placeholder.",
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Optional, Union
 
 from .._core.errors import CollError
+from .schema import Schema
 
 Values = tuple[str, ...]
 Attributes = Mapping[str, Values]
@@ -34,14 +35,34 @@ class Settings:
     group_kind: str
     id_range: tuple[int, int]
     default_gid: int
-    always_set_passwords: bool
+    update_password: str  # on_create, when_changed or always
     max_deletes: int
     password_directory: str = ""
+    archive_base: str = ""  # where people who left are kept; empty: nowhere
+    archives: bool = False  # whether who leaves is moved there; else deleted
+    placeholder: str = ""  # the member of a group of DNs that has none; empty: such a group is refused
+
+
+@dataclass(frozen=True)
+class Edits:
+    """Attributes beside the typed ones: all values there are to be, values to add, and values to remove."""
+
+    exact: Attributes = field(default_factory=dict)
+    extra: Attributes = field(default_factory=dict)
+    unwanted: Attributes = field(default_factory=dict)
+
+    @property
+    def names(self) -> Values:
+        """All attributes that are named."""
+        return tuple(dict.fromkeys((*self.exact, *self.extra, *self.unwanted)))
 
 
 @dataclass(frozen=True)
 class Account:
-    """One account as the task wants it. ``given`` holds the attributes it names; an empty tuple means none at all."""
+    """One account as the task wants it. ``given`` holds the attributes it names; an empty tuple means none at all.
+
+    ``expires`` is the first day without access, counted from 1970-01-01; 0 stands for never.
+    """
 
     uid: str
     present: bool
@@ -49,6 +70,11 @@ class Account:
     groups: Values = ()
     enabled: Optional[bool] = None
     credential_from: str = ""  # password, password_hash, password_file or generate_password
+    edits: Edits = field(default_factory=Edits)
+    expires: Optional[int] = None
+    must_change: bool = False
+    renamed_from: str = ""
+    parent: str = ""  # the DN it is to be directly below
 
 
 @dataclass(frozen=True)
@@ -88,19 +114,35 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Server:
+    """How the server does what servers do differently.
+
+    ``lock`` is ``ppolicy`` (pwdAccountLockedTime), ``nsaccountlock`` or ``shadow`` (shadowExpire alone).
+    ``locking`` and ``must_change`` say, per policy DN, whether a lock and a demanded change of the password have any effect.
+    """
+
+    lock: str = "shadow"
+    password_policy: bool = False  # whether it keeps the dates of passwords
+    locking: Mapping[str, bool] = field(default_factory=dict)
+    must_change: Mapping[str, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Seen:
     """What the directory holds of the things named, and what else the decision needs to know.
 
-    ``identity`` is the DN this task binds as; ``locking`` says, per policy DN, whether a lock has any effect;
-    ``password_policy`` whether the server keeps the date of passwords; ``refused`` holds accounts whose password is unusable.
+    ``identity`` is the DN this task binds as; ``refused`` holds accounts whose password is unusable; ``passwords`` says, per
+    uid, whether the wanted password is the ``same``, ``other`` or ``unverifiable``.
     """
 
     accounts: tuple[Entry, ...] = ()
     groups: tuple[Entry, ...] = ()
+    archived: tuple[Entry, ...] = ()
     identity: str = ""
-    locking: Mapping[str, bool] = field(default_factory=dict)
-    password_policy: bool = False
+    server: Server = field(default_factory=Server)
+    schema: Schema = field(default_factory=Schema)
     refused: Mapping[str, CollError] = field(default_factory=dict)
+    passwords: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -136,6 +178,15 @@ class Delete:
 
 
 @dataclass(frozen=True)
+class Rename:
+    """A new first part of the DN, and with ``parent`` another place. The old value of the naming attribute goes."""
+
+    dn: str
+    rdn: str
+    parent: str = ""
+
+
+@dataclass(frozen=True)
 class SetPassword:
     """The modify-password operation: the server hashes."""
 
@@ -143,4 +194,4 @@ class SetPassword:
     password: str = field(repr=False)
 
 
-Op = Union[Add, Modify, Delete, SetPassword]
+Op = Union[Add, Modify, Delete, Rename, SetPassword]

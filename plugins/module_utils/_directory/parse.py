@@ -10,6 +10,7 @@ from typing import Any, Optional
 from .._core.errors import BadInput, Refused
 from .._core.names import check_distinct, check_principal
 from . import dn
+from .edits import edits_from, expiry_from, is_text
 from .model import GROUP_OF_NAMES, POSIX_GROUP, Account, Group, Settings, Values, Wanted
 
 _TEXTS = {
@@ -36,6 +37,7 @@ def wanted_from(params: Mapping[str, Any]) -> Wanted:
     groups = tuple(_group(raw, default_present) for raw in params["groups"] or ())
     check_distinct((account.uid for account in accounts), "accounts:")
     check_distinct((group.cn for group in groups), "groups:")
+    check_distinct([*(a.uid for a in accounts), *(a.renamed_from for a in accounts if a.renamed_from)], "accounts: name")
     _check_numbers(accounts, groups)
     _check_memberships(accounts, groups)
     secrets = {raw["uid"]: _secret(raw) for raw in params["accounts"] or () if raw.get("password") or raw.get("password_hash")}
@@ -53,9 +55,10 @@ def check_password(account: Account, password: str, origin: str) -> None:
     """Raises when a password is empty, or equal to something public about the account."""
     if not password:
         raise Refused(f"accounts: {account.uid}: {origin} is empty.", hint="An empty password lets anybody in.")
-    if "\n" in password or "\0" in password:
-        raise Refused(f"accounts: {account.uid}: {origin} holds more than one line.")
-    public = {account.uid, *(value for values in account.given.values() for value in values), *account.groups}
+    if "\n" in password or "\0" in password or not is_text(password):
+        raise Refused(f"accounts: {account.uid}: {origin} is not one line of text.")
+    named = (*account.given.values(), *account.edits.exact.values(), *account.edits.extra.values())
+    public = {account.uid, *(value for values in named for value in values), *account.groups}
     if password.casefold() in {value.casefold() for value in public}:
         raise Refused(
             f"accounts: {account.uid}: {origin} is equal to a public value of the account.", hint="Choose another password."
@@ -63,7 +66,7 @@ def check_password(account: Account, password: str, origin: str) -> None:
 
 
 def _settings(params: Mapping[str, Any]) -> Settings:
-    posix, when = params["profile"] == "posix", params["update_password"]
+    posix = params["profile"] == "posix"
     id_range = params["id_range"] or {}
     low, high = id_range.get("min") or 10000, id_range.get("max") or 59999
     if not 1 <= low <= high <= _MAX_ID:
@@ -80,10 +83,26 @@ def _settings(params: Mapping[str, Any]) -> Settings:
         group_kind=params["group_kind"] or (POSIX_GROUP if posix else GROUP_OF_NAMES),
         id_range=(low, high),
         default_gid=params["default_gid_number"],
-        always_set_passwords=when == "always",
+        update_password=params["update_password"],
         max_deletes=params["max_deletes"],
         password_directory=params["password_directory"] or "",
+        archive_base=_archive(params),
+        archives=params["delete_policy"] == "archive",
+        placeholder=dn.child("cn", "kubestead-nobody", params["group_base"]) if params["empty_groups"] == "placeholder" else "",
     )
+
+
+def _archive(params: Mapping[str, Any]) -> str:
+    base = str(params["archive_base"] or "")
+    if params["delete_policy"] == "archive" and not base:
+        raise BadInput("delete_policy: archive needs archive_base.", hint="Name the DN where people who left are kept.")
+    if not base:
+        return ""
+    if not dn.is_dn(base):
+        raise BadInput(f"archive_base: {base!r} is not a DN.", hint="Write it as in 'ou=left,dc=example,dc=org'.")
+    if dn.within(params["user_base"], base):
+        raise BadInput("archive_base holds user_base, so everybody would count as archived.", hint="Name another entry.")
+    return base
 
 
 def _account(raw: Mapping[str, Any], settings: Settings, default_present: bool) -> Account:
@@ -106,10 +125,27 @@ def _account(raw: Mapping[str, Any], settings: Settings, default_present: bool) 
         groups=_names(raw.get("groups") or (), f"accounts: {uid}: groups"),
         enabled=raw.get("enabled"),
         credential_from=_password_source(uid, raw),
+        edits=edits_from(uid, raw.get("attributes") or {}, given),
+        expires=expiry_from(uid, raw.get("expires")),
+        must_change=bool(raw.get("must_change")),
+        renamed_from=check_principal(raw["renamed_from"], f"accounts: {uid}: renamed_from") if raw.get("renamed_from") else "",
+        parent=_parent(uid, raw.get("parent"), settings),
     )
+    if account.renamed_from == uid:
+        raise BadInput(f"accounts: {uid}: renamed_from is the same name.")
     if raw.get("password") is not None:
         check_password(account, raw["password"], "password")
     return account
+
+
+def _parent(uid: str, raw: Any, settings: Settings) -> str:
+    if not raw:
+        return ""
+    if not dn.is_dn(str(raw)) or not dn.within(str(raw), settings.user_base):
+        raise BadInput(f"accounts: {uid}: parent {str(raw)[:80]!r} is not a DN at or below user_base.")
+    if settings.archive_base and dn.within(str(raw), settings.archive_base):
+        raise BadInput(f"accounts: {uid}: parent {str(raw)[:80]!r} is in archive_base.", hint="Only people who left are there.")
+    return str(raw)
 
 
 def _values(uid: str, option: str, value: Any) -> Values:
@@ -122,6 +158,8 @@ def _values(uid: str, option: str, value: Any) -> Values:
     texts = [str(text).strip() for text in (value if isinstance(value, (list, tuple)) else [value])]
     if any("\n" in text or "\0" in text for text in texts):
         raise BadInput(f"accounts: {uid}: {option} holds a line break.", hint="One value is one line.")
+    if not all(is_text(text) for text in texts):
+        raise BadInput(f"accounts: {uid}: {option} is no valid Unicode text.")
     return tuple(dict.fromkeys(text for text in texts if text))
 
 

@@ -5,56 +5,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Optional, Union
 
 from .._core.errors import CollError, Conflict, Refused
-from .._core.plan import Plan, Stage, Step, Verdict, entry_key
-from . import accounts, dn, groups, policy
-from .groups import GroupChange, People
-from .model import MEMBER_ATTRIBUTE, Account, Add, Attributes, Change, Entry, Group, Modify, Op, Seen, Values, Wanted
+from .._core.plan import Plan, Stage, Verdict, entry_key
+from . import accounts, dn, groups, passwords, policy
+from .draft import (
+    ACCOUNTS,
+    ACCOUNTS_GO,
+    LOCKS,
+    PASSWORDS,
+    RENAMES,
+    AccountWrite,
+    Draft,
+    LockWrite,
+    PasswordWrite,
+    Removal,
+    RenameWrite,
+    Work,
+    texts,
+)
+from .edits import shown
+from .model import Account, Add, Attributes, Change, Entry, Modify, Op, Seen, Values, Wanted
+from .places import Place, only, place_of
+from .plan_groups import draft_groups, people_of
 
-ACCOUNTS, PASSWORDS, LOCKS = "accounts", "passwords", "locks"
-GROUPS, GROUPS_GO, ACCOUNTS_GO = "groups", "groups that go", "accounts that go"
-# A lock comes before the password, so that a new disabled account is at no time one that can log in.
-_STAGES = (ACCOUNTS, LOCKS, PASSWORDS, GROUPS, GROUPS_GO, ACCOUNTS_GO)
-
-
-@dataclass(frozen=True)
-class AccountWrite:
-    """A new entry (``changes`` empty) or changes of one; ``needs_id`` when the counter still has to give a number."""
-
-    dn: str
-    attributes: Attributes
-    changes: tuple[Change, ...]
-    needs_id: bool
-
-
-@dataclass(frozen=True)
-class PasswordWrite:
-    """A password to set. The server ends a lock with it, so a locked account is locked again in the same step."""
-
-    uid: str
-    dn: str
-    relock: bool
-
-
-@dataclass(frozen=True)
-class LockWrite:
-    """A lock to set or to end."""
-
-    dn: str
-    locked: bool
-
-
-@dataclass(frozen=True)
-class Removal:
-    """An entry that goes."""
-
-    dn: str
-
-
-Work = Union[AccountWrite, PasswordWrite, LockWrite, GroupChange, Removal]
+_LOCK_ATTRIBUTE = {"ppolicy": "pwdAccountLockedTime", "nsaccountlock": "nsAccountLock"}
+_UNKNOWN_EFFECT = "The password policy in effect could not be told, so it is not known whether locked accounts are kept out."
+_ONLY_SHADOW = (
+    "This server has no means to lock an account: a disabled one is kept out of systems (shadowExpire), not out of LDAP."
+)
 
 
 @dataclass(frozen=True)
@@ -66,44 +47,28 @@ class Decision:
     passwords_for: Values
 
 
-@dataclass
-class _Draft:
-    verdicts: list[Verdict] = field(default_factory=list)
-    steps: dict[str, list[Step]] = field(default_factory=lambda: {name: [] for name in _STAGES})
-    work: dict[tuple[str, str], Work] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    removals: int = 0
-
-    def step(self, stage: str, step: Step, work: Work) -> None:
-        self.steps[stage].append(step)
-        self.work[work_key(step)] = work
-
-
-def work_key(step: Step) -> tuple[str, str]:
-    """What identifies a step within a plan."""
-    return step.verb, step.entry
-
-
 def decide(wanted: Wanted, seen: Seen) -> Decision:
     """What to do; raises Refused when the task as a whole must not be carried out."""
-    draft = _Draft()
-    found = _by_uid(seen.accounts)
-    evidence = seen.password_policy or any(accounts.has_password(entry) for entry in seen.accounts)
+    draft = Draft()
+    found, archived = _by_uid(seen.accounts), _by_uid(seen.archived)
+    evidence = seen.server.password_policy or any(accounts.has_password(entry) for entry in seen.accounts)
+    placed: dict[str, Place] = {}
     for account in wanted.accounts:
         if account.present:
-            _draft_present(draft, account, wanted, seen, found.get(account.uid, []), evidence)
+            _draft_present(draft, account, wanted, seen, (found, archived), placed, evidence)
     left_out = frozenset(verdict.name for verdict in draft.verdicts if verdict.error is not None)
-    people = _people(wanted, found, left_out)
-    blocked = _draft_groups(draft, wanted, seen, people)
+    known = {**found, **{uid: [Entry(place.dn, {})] for uid, place in placed.items()}}
+    people = people_of(wanted, known, left_out, seen.schema)
+    blocked = draft_groups(draft, wanted, _with_new_names(seen, placed), people)
     for account in wanted.accounts:
         if not account.present:
-            _draft_absent(draft, account, seen, found.get(account.uid, []), blocked.get(account.uid))
+            _draft_absent(draft, account, wanted, seen, (found, archived), blocked.get(account.uid))
     _check_removals(draft, wanted)
     order = {entry_key("account", account.uid): index for index, account in enumerate(wanted.accounts)}
     verdicts = sorted(draft.verdicts, key=lambda verdict: order.get(verdict.key, len(order)))
     stages = tuple(Stage(name, tuple(steps)) for name, steps in draft.steps.items() if steps)
-    passwords = tuple(work.uid for work in draft.work.values() if isinstance(work, PasswordWrite))
-    return Decision(Plan(tuple(verdicts), stages, tuple(draft.warnings)), draft.work, passwords)
+    needing = tuple(work.uid for work in draft.work.values() if isinstance(work, PasswordWrite))
+    return Decision(Plan(tuple(verdicts), stages, tuple(draft.warnings)), draft.work, needing)
 
 
 def _by_uid(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
@@ -114,61 +79,99 @@ def _by_uid(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
     return found
 
 
+def _with_new_names(seen: Seen, placed: Mapping[str, Place]) -> Seen:
+    """Groups as they are once the renaming is done, which comes first."""
+    moves = [place.rename for place in placed.values() if place.rename]
+    if not moves:
+        return seen
+    uids = {move.old_uid: move.new_uid for move in moves}
+    dns = {dn.normal(move.dn): move.new_dn for move in moves}
+    return replace(seen, groups=tuple(groups.renamed(entry, uids, dns) for entry in seen.groups))
+
+
 def _draft_present(
-    draft: _Draft, account: Account, wanted: Wanted, seen: Seen, entries: Sequence[Entry], evidence: bool
+    draft: Draft,
+    account: Account,
+    wanted: Wanted,
+    seen: Seen,
+    found: tuple[Mapping[str, Sequence[Entry]], Mapping[str, Sequence[Entry]]],
+    placed: dict[str, Place],
+    evidence: bool,
 ) -> None:
     try:
         if account.uid in seen.refused:
             raise seen.refused[account.uid]
-        entry = _only(account.uid, entries)
-        _check_number(account, seen)
-        _check_lock(draft, account, seen, entry)
+        place = place_of(account, *found, wanted.settings)
+        if place.rename and _is_ourselves(place.rename.dn, seen):
+            raise Refused(f"Account {account.uid} is the one this task binds as, and is not renamed.", hint="Bind as another.")
+        _check_number(account, seen, place)
+        _check_lock(draft, account, seen, place.entry)
+        if account.must_change and account.credential_from:
+            policy.check_must_change(account.uid, seen.server, place.entry)
+        attributes = accounts.wanted_attributes(account, wanted.settings, place.entry, seen)
     except CollError as error:
         draft.verdicts.append(Verdict("account", account.uid, "failed", error=error))
         return
-    _draft_account(draft, account, wanted, entry, evidence)
+    placed[account.uid] = place
+    _draft_account(draft, account, wanted, seen, place, attributes, evidence)
 
 
-def _draft_account(draft: _Draft, account: Account, wanted: Wanted, entry: Optional[Entry], evidence: bool) -> None:
-    settings, key = wanted.settings, entry_key("account", account.uid)
-    where = entry.dn if entry else dn.child("uid", account.uid, settings.user_base)
-    attributes = accounts.wanted_attributes(account, settings, entry)
-    changes = accounts.changes_of(attributes, entry) if entry else ()
+def _draft_account(
+    draft: Draft, account: Account, wanted: Wanted, seen: Seen, place: Place, attributes: Attributes, evidence: bool
+) -> None:
+    entry = place.entry
+    changes = accounts.changes_of(attributes, entry, seen.schema) if entry else ()
     changed = [change.attribute for change in changes] if entry else list(attributes)
-    locked = entry is not None and accounts.is_disabled(entry)
+    locked = entry is not None and accounts.is_disabled(entry, seen.server.lock)
     stays_locked = locked if account.enabled is None else not account.enabled
-    password = _password_reason(account, wanted, entry, evidence)
-    needs_id = accounts.AUTO in attributes.get("uidNumber", ())
+    if place.rename:
+        _draft_rename(draft, account.uid, place.rename)
     if entry is None or changes:
-        before = {change.attribute: list(entry.values_of(change.attribute)) for change in changes} if entry else None
-        after = {name: list(attributes[name]) for name in changed}
-        step = Step("update" if entry else "create", f"account {account.uid}", key, before, after)
-        draft.step(ACCOUNTS, step, AccountWrite(where, attributes, changes, needs_id))
+        before = texts({name: entry.values_of(name) for name in changed}, tuple(changed)) if entry else None
+        work = AccountWrite(place.dn, attributes, changes, accounts.AUTO in attributes.get("uidNumber", ()))
+        after = texts(attributes, tuple(changed))
+        draft.account_step(ACCOUNTS, "update" if entry else "create", account.uid, work, before, after)
+    password = _password_reason(account, wanted, seen, entry, evidence)
     if password:
-        step = Step("set password", f"account {account.uid}", key, None, {"userPassword": "(set)"})
-        draft.step(PASSWORDS, step, PasswordWrite(account.uid, where, stays_locked))
+        _draft_password(draft, account, place.dn, seen, stays_locked)
         changed.append("userPassword")
-    if stays_locked != locked:
-        changed.append("pwdAccountLockedTime")
-        step = Step(
-            "lock" if stays_locked else "unlock",
-            f"account {account.uid}",
-            key,
-            {"enabled": not locked},
-            {"enabled": not stays_locked},
-        )
-        draft.step(LOCKS, step, LockWrite(where, stays_locked))
-    action = "created" if entry is None else "updated" if changed else "unchanged"
+    if stays_locked != locked and _draft_lock(draft, account.uid, place.dn, stays_locked, seen):
+        changed.append(_LOCK_ATTRIBUTE[seen.server.lock])
+    action = "created" if entry is None else "updated" if changed or place.rename else "unchanged"
     facts: dict[str, object] = {
-        "dn": where,
+        "dn": place.dn,
         "uid_number": _number(attributes, entry),
         "enabled": not stays_locked,
         "changed": changed,
         "groups": list(account.groups),
     }
+    if place.rename:
+        facts["moved_from"] = place.rename.dn
     if password and account.credential_from == "generate_password":
         facts["password_path"] = password_path(wanted, account.uid)
-    draft.verdicts.append(Verdict("account", account.uid, action, _reason(entry, changed, password), facts))
+    draft.verdicts.append(Verdict("account", account.uid, action, _reason(place, changed, password), facts))
+
+
+def _draft_rename(draft: Draft, uid: str, rename: RenameWrite) -> None:
+    draft.account_step(RENAMES, "rename", uid, rename, {"dn": rename.dn}, {"dn": rename.new_dn})
+
+
+def _draft_password(draft: Draft, account: Account, where: str, seen: Seen, stays_locked: bool) -> None:
+    # Only the password policy's lock ends with a new password.
+    after = accounts.lock(True, "ppolicy") if stays_locked and seen.server.lock == "ppolicy" else ()
+    if account.must_change:
+        after = (*after, Change("replace", "pwdReset", ("TRUE",)))
+    work = PasswordWrite(account.uid, where, after)
+    draft.account_step(PASSWORDS, "set password", account.uid, work, None, {"userPassword": "(set)"})
+
+
+def _draft_lock(draft: Draft, uid: str, where: str, locks: bool, seen: Seen) -> bool:
+    changes = accounts.lock(locks, seen.server.lock)
+    if not changes:
+        return False
+    before, after = {"enabled": locks}, {"enabled": not locks}
+    draft.account_step(LOCKS, "lock" if locks else "unlock", uid, LockWrite(where, changes), before, after)
+    return True
 
 
 def password_path(wanted: Wanted, uid: str) -> str:
@@ -176,24 +179,34 @@ def password_path(wanted: Wanted, uid: str) -> str:
     return f"{wanted.settings.password_directory.rstrip('/')}/{uid}.password"
 
 
-def _reason(entry: Optional[Entry], changed: Sequence[str], password: str) -> str:
-    if entry is None:
+def _reason(place: Place, changed: Sequence[str], password: str) -> str:
+    if place.entry is None:
         return "no account yet"
+    parts = []
+    if place.rename:
+        name = place.rename.old_uid != place.rename.new_uid
+        parts.append("was archived" if place.restored else "has another name" if name else "is in another place")
     names = [name for name in changed if name != "userPassword"]
-    parts = [f"{', '.join(names)} differ" if len(names) > 1 else f"{names[0]} differs"] if names else []
+    if names:
+        parts.append(f"{', '.join(names)} differ" if len(names) > 1 else f"{names[0]} differs")
     return "; ".join([*parts, password] if password else parts)
 
 
-def _password_reason(account: Account, wanted: Wanted, entry: Optional[Entry], evidence: bool) -> str:
+def _password_reason(account: Account, wanted: Wanted, seen: Seen, entry: Optional[Entry], evidence: bool) -> str:
     """Why a password is to be set; empty when it is not. Never found out by logging in as the person."""
     if not account.credential_from:
         return ""
     if entry is None:
         return "new account"
-    if wanted.settings.always_set_passwords:
+    if wanted.settings.update_password == "always":
         return "update_password is always"
+    known = seen.passwords.get(account.uid)
+    if known == passwords.OTHER:
+        return "the file of the password is missing" if account.credential_from == "generate_password" else "password differs"
+    if known == passwords.UNVERIFIABLE:
+        return "password unverifiable: the directory does not show its hash"
     # An account without any password is one whose creation was cut short. Where passwords can't be seen, nobody's is reset.
-    return "no password yet" if evidence and not accounts.has_password(entry) else ""
+    return "no password yet" if known is None and evidence and not accounts.has_password(entry) else ""
 
 
 def _number(attributes: Attributes, entry: Optional[Entry]) -> Union[int, str, None]:
@@ -203,153 +216,104 @@ def _number(attributes: Attributes, entry: Optional[Entry]) -> Union[int, str, N
     return int(values[0]) if values[0].isdigit() else values[0]
 
 
-def _only(uid: str, entries: Sequence[Entry]) -> Optional[Entry]:
-    if len(entries) > 1:
-        names = " and ".join(entry.dn for entry in entries)
-        raise Conflict(f"Account {uid} exists {len(entries)} times: {names}.", hint="Remove all but one.")
-    return entries[0] if entries else None
-
-
-def _check_number(account: Account, seen: Seen) -> None:
+def _check_number(account: Account, seen: Seen, place: Place) -> None:
+    own = {account.uid, place.rename.old_uid if place.rename else account.uid}
     for number in account.given.get("uidNumber", ()):
-        for entry in seen.accounts:
-            other = account.uid not in {uid.casefold() for uid in entry.values_of("uid")}
+        for entry in (*seen.accounts, *seen.archived):
+            other = not own & {uid.casefold() for uid in entry.values_of("uid")}
             if other and number in entry.values_of("uidNumber"):
                 raise Conflict(f"Account {account.uid}: uid_number {number} belongs to {entry.dn}.", hint="Choose another.")
 
 
-def _check_lock(draft: _Draft, account: Account, seen: Seen, entry: Optional[Entry]) -> None:
+def _check_lock(draft: Draft, account: Account, seen: Seen, entry: Optional[Entry]) -> None:
     if account.enabled is not False:
         return
     if entry is not None and _is_ourselves(entry.dn, seen):
         raise Refused(f"Account {account.uid} is the one this task binds as, and is not locked.", hint="Bind as another.")
-    effect = policy.lock_has_effect(seen.locking, entry)
-    if effect is False:
-        raise policy.no_effect(account.uid)
-    if effect is None:
-        warning = "The password policy in effect could not be told, so it is not known whether locked accounts are kept out."
-        if warning not in draft.warnings:
-            draft.warnings.append(warning)
+    if seen.server.lock == "ppolicy":
+        effect = policy.effect(seen.server.locking, entry)
+        if effect is False:
+            raise policy.no_effect(account.uid)
+        if effect is None:
+            draft.warn(_UNKNOWN_EFFECT)
+    if seen.server.lock == "shadow":
+        if not seen.schema.has_class(accounts.SHADOW):
+            raise Refused(
+                f"Account {account.uid} can't be locked: the server has no password policy and no shadowAccount in its schema.",
+                hint="Load the overlay ppolicy.",
+            )
+        draft.warn(_ONLY_SHADOW)
 
 
 def _is_ourselves(where: str, seen: Seen) -> bool:
     return dn.is_dn(seen.identity) and dn.normal(where) == dn.normal(seen.identity)
 
 
-def _people(wanted: Wanted, found: Mapping[str, Sequence[Entry]], left_out: frozenset[str]) -> People:
-    base = wanted.settings.user_base
-    known = {uid: entries[0].dn for uid, entries in found.items()}
-    stay = {a.uid: known.get(a.uid, dn.child("uid", a.uid, base)) for a in wanted.accounts if a.present}
-    leave = {a.uid: known.get(a.uid, dn.child("uid", a.uid, base)) for a in wanted.accounts if not a.present}
-    dns = {uid: where for uid, where in {**known, **stay}.items() if uid not in leave}
-    return People(dns, leave, left_out)
-
-
-def _draft_groups(draft: _Draft, wanted: Wanted, seen: Seen, people: People) -> dict[str, CollError]:
-    """Plans all groups; returns, by uid, why a person who is to go can't."""
-    joins: dict[str, list[str]] = {}
-    for account in wanted.accounts:
-        for cn in account.groups if account.present else ():
-            joins.setdefault(cn, []).append(account.uid)
-    named = groups.with_accounts(wanted.groups, {cn: tuple(uids) for cn, uids in joins.items()})
-    present: dict[str, list[Entry]] = {}
-    for entry in seen.groups:
-        for cn in entry.values_of("cn"):
-            present.setdefault(cn.casefold(), []).append(entry)
-    blocked: dict[str, CollError] = {}
-    for group in named:
-        _draft_group(draft, group, present.get(group.cn.casefold(), []), wanted, people, blocked)
-    if people.leaving:
-        names = {group.cn.casefold() for group in named}
-        for entry in seen.groups:
-            if not names & {cn.casefold() for cn in entry.values_of("cn")}:
-                group = Group(entry.values_of("cn")[0], True)
-                _draft_group(draft, group, [entry], wanted, people, blocked, only_if_changed=True)
-    return blocked
-
-
-def _draft_group(
-    draft: _Draft,
-    group: Group,
-    entries: Sequence[Entry],
+def _draft_absent(
+    draft: Draft,
+    account: Account,
     wanted: Wanted,
-    people: People,
-    blocked: dict[str, CollError],
-    *,
-    only_if_changed: bool = False,
+    seen: Seen,
+    found: tuple[Mapping[str, Sequence[Entry]], Mapping[str, Sequence[Entry]]],
+    blocked: Optional[CollError],
 ) -> None:
+    archives = wanted.settings.archives
     try:
-        if len(entries) > 1:
-            names = " and ".join(entry.dn for entry in entries)
-            raise Conflict(f"Group {group.cn} exists {len(entries)} times: {names}.", hint="Remove all but one.")
-        entry = entries[0] if entries else None
-        if not group.present:
-            _draft_group_end(draft, group, entry)
-            return
-        change = groups.plan_group(group, entry, wanted.settings, people)
-    except CollError as error:
-        draft.verdicts.append(Verdict("group", group.cn, "failed", error=error))
-        for uid in groups.leavers_in(entries, people):
-            blocked.setdefault(uid, error)
-        return
-    if not (only_if_changed and change.nothing):
-        _draft_group_change(draft, group, entry, change)
-
-
-def _draft_group_end(draft: _Draft, group: Group, entry: Optional[Entry]) -> None:
-    if entry is None:
-        draft.verdicts.append(Verdict("group", group.cn, "unchanged", "already absent"))
-        return
-    before = {name: list(values) for name, values in entry.attributes.items()}
-    step = Step("remove", f"group {group.cn}", entry_key("group", group.cn), before, None)
-    draft.step(GROUPS_GO, step, Removal(entry.dn))
-    draft.removals += 1
-    draft.verdicts.append(Verdict("group", group.cn, "removed", facts={"dn": entry.dn}))
-
-
-def _draft_group_change(draft: _Draft, group: Group, entry: Optional[Entry], change: GroupChange) -> None:
-    facts = groups.facts_of(change, change.gid_number)
-    if change.nothing:
-        draft.verdicts.append(Verdict("group", group.cn, "unchanged", facts=facts))
-        return
-    attribute = MEMBER_ATTRIBUTE[change.kind]
-    before: Optional[dict[str, object]] = None
-    after: dict[str, object] = {attribute: [*change.staying, *change.join]}
-    if entry is not None:
-        before = {attribute: list(entry.values_of(attribute))}
-        if change.gid_changes:
-            before["gidNumber"], after["gidNumber"] = list(entry.values_of("gidNumber")), [change.gid_number]
-    else:
-        after.update(objectClass=[change.kind], cn=[group.cn])
-    verb, action = ("update", "updated") if entry else ("create", "created")
-    reason = "no group yet" if entry is None else f"{attribute if change.join or change.leave else 'gidNumber'} differs"
-    draft.step(GROUPS, Step(verb, f"group {group.cn}", entry_key("group", group.cn), before, after), change)
-    draft.verdicts.append(Verdict("group", group.cn, action, reason, facts))
-
-
-def _draft_absent(draft: _Draft, account: Account, seen: Seen, entries: Sequence[Entry], blocked: Optional[CollError]) -> None:
-    try:
-        entry = _only(account.uid, entries)
-        if entry is not None and _is_ourselves(entry.dn, seen):
-            raise Refused(f"Account {account.uid} is the one this task binds as, and is not removed.", hint="Bind as another.")
-        if blocked is not None:
-            raise Refused(
-                f"Account {account.uid} is not removed, because a group would keep its name: {blocked}", hint=blocked.hint
-            )
+        entry, kept = only(account.uid, found[0]), only(account.uid, found[1])
+        if entry is not None:
+            _check_leaving(draft, account, seen, entry, blocked, archives)
+            if archives and kept:
+                raise Conflict(
+                    f"Account {account.uid} is in the archive already: {kept.dn}.", hint="Remove or rename that entry."
+                )
     except CollError as error:
         draft.verdicts.append(Verdict("account", account.uid, "failed", error=error))
         return
     if entry is None:
-        draft.verdicts.append(Verdict("account", account.uid, "unchanged", "already absent"))
+        reason = "already archived" if kept else "already absent"
+        draft.verdicts.append(Verdict("account", account.uid, "unchanged", reason, {"dn": kept.dn} if kept else {}))
         return
-    before = {"dn": entry.dn, "uid": [account.uid], "cn": list(entry.values_of("cn"))}
-    step = Step("remove", f"account {account.uid}", entry_key("account", account.uid), before, None)
-    draft.step(ACCOUNTS_GO, step, Removal(entry.dn))
     draft.removals += 1
+    if archives:
+        _draft_archive(draft, account, wanted, seen, entry)
+        return
+    before = {"dn": entry.dn, "uid": [account.uid], "cn": shown(entry.values_of("cn"))}
+    draft.account_step(ACCOUNTS_GO, "remove", account.uid, Removal(entry.dn), before)
     draft.verdicts.append(Verdict("account", account.uid, "removed", facts={"dn": entry.dn}))
 
 
-def _check_removals(draft: _Draft, wanted: Wanted) -> None:
+def _check_leaving(
+    draft: Draft, account: Account, seen: Seen, entry: Entry, blocked: Optional[CollError], archives: bool
+) -> None:
+    if _is_ourselves(entry.dn, seen):
+        raise Refused(f"Account {account.uid} is the one this task binds as, and is not removed.", hint="Bind as another.")
+    if blocked is not None:
+        raise Refused(
+            f"Account {account.uid} is not removed, because a group would keep its name: {blocked}", hint=blocked.hint
+        )
+    if archives:
+        _check_lock(draft, replace(account, enabled=False), seen, entry)
+
+
+def _draft_archive(draft: Draft, account: Account, wanted: Wanted, seen: Seen, entry: Entry) -> None:
+    """Locked first, then out of the groups, then moved: at no time does an archived person get in."""
+    attributes = accounts.disabling(account, wanted.settings, entry, seen)
+    changes = accounts.changes_of(attributes, entry, seen.schema)
+    if changes:
+        names = tuple(change.attribute for change in changes)
+        before = texts({name: entry.values_of(name) for name in names}, names)
+        work = AccountWrite(entry.dn, attributes, changes, False)
+        draft.account_step(ACCOUNTS, "update", account.uid, work, before, texts(attributes, names))
+    if not accounts.is_disabled(entry, seen.server.lock):
+        _draft_lock(draft, account.uid, entry.dn, True, seen)
+    first, above = dn.first_part(entry.dn), wanted.settings.archive_base
+    work_of_move = RenameWrite(entry.dn, first, above, f"{first},{above}", account.uid, account.uid)
+    draft.account_step(ACCOUNTS_GO, "archive", account.uid, work_of_move, {"dn": entry.dn}, {"dn": work_of_move.new_dn})
+    facts = {"dn": work_of_move.new_dn, "moved_from": entry.dn, "enabled": False}
+    draft.verdicts.append(Verdict("account", account.uid, "removed", "archived", facts))
+
+
+def _check_removals(draft: Draft, wanted: Wanted) -> None:
     limit = wanted.settings.max_deletes
     if draft.removals > limit:
         raise Refused(

@@ -10,19 +10,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .model import Add, Delete, Modify, Op
+from .model import Add, Delete, Modify, Op, Rename, SetPassword
 
 _HOW = {"add": 0, "delete": 1, "replace": 2}
 _MODIFY_PASSWORD = b"1.3.6.1.4.1.4203.1.11.1"
 _INTEGER, _OCTETS, _ENUMERATED, _SEQUENCE, _SET = 0x02, 0x04, 0x0A, 0x30, 0x31
-_MODIFY, _ADD, _DELETE, _EXTENDED = 0x66, 0x68, 0x4A, 0x77
+_MODIFY, _ADD, _DELETE, _RENAME, _EXTENDED, _CONTROLS = 0x66, 0x68, 0x4A, 0x6C, 0x77, 0xA0
+_BOOLEAN, _NEW_PARENT = 0x01, 0x80
 _REQUEST_NAME, _REQUEST_VALUE = 0x80, 0x81
 _USER, _NEW_PASSWORD = 0x80, 0x82
 
 
 def message(number: int, op: Op) -> bytes:
-    """The message with this number (from 0 to 2147483647) that asks for one write."""
-    return _tlv(_SEQUENCE, _integer(number), _request(op))
+    """The message with this number (from 0 to 2147483647) that asks for one write.
+
+    With a password the server is also asked to say why its policy refuses it; who does not know the question ignores it.
+    """
+    asked = (_PASSWORD_POLICY_QUESTION,) if _sets_password(op) else ()
+    return _tlv(_SEQUENCE, _tlv(_INTEGER, _digits(number)), _request(op), *asked)
+
+
+def policy_error(value: bytes) -> str:
+    """The reason in a password policy's answer (the value of its control); empty when it gives none."""
+    position = value.rfind(b"\x81\x01")
+    return PASSWORD_ERRORS.get(value[position + 2], "") if 0 <= position < len(value) - 2 else ""
+
+
+def _sets_password(op: Op) -> bool:
+    if isinstance(op, SetPassword):
+        return True
+    return isinstance(op, Modify) and any(change.attribute == "userPassword" for change in op.changes)
 
 
 def _request(op: Op) -> bytes:
@@ -36,7 +53,10 @@ def _request(op: Op) -> bytes:
         )
         return _tlv(_MODIFY, _text(op.dn), _tlv(_SEQUENCE, *changes))
     if isinstance(op, Delete):
-        return _tlv(_DELETE, op.dn.encode("utf-8"))
+        return _tlv(_DELETE, op.dn.encode("utf-8", "surrogateescape"))
+    if isinstance(op, Rename):
+        above = (_text(op.parent, _NEW_PARENT),) if op.parent else ()
+        return _tlv(_RENAME, _text(op.dn), _text(op.rdn), _tlv(_BOOLEAN, b"\xff"), *above)
     value = _tlv(_SEQUENCE, _text(op.dn, _USER), _text(op.password, _NEW_PASSWORD))
     return _tlv(_EXTENDED, _tlv(_REQUEST_NAME, _MODIFY_PASSWORD), _tlv(_REQUEST_VALUE, value))
 
@@ -46,11 +66,12 @@ def _attribute(name: str, values: Iterable[str]) -> bytes:
 
 
 def _text(text: str, tag: int = _OCTETS) -> bytes:
-    return _tlv(tag, text.encode("utf-8"))
+    # Values that are no text came in with the same escape.
+    return _tlv(tag, text.encode("utf-8", "surrogateescape"))
 
 
-def _integer(number: int) -> bytes:
-    return _tlv(_INTEGER, number.to_bytes(number.bit_length() // 8 + 1, "big"))
+def _digits(number: int) -> bytes:
+    return number.to_bytes(number.bit_length() // 8 + 1, "big")
 
 
 def _tlv(tag: int, *parts: bytes) -> bytes:
@@ -60,3 +81,18 @@ def _tlv(tag: int, *parts: bytes) -> bytes:
         return bytes((tag, length)) + body
     digits = length.to_bytes((length.bit_length() + 7) // 8, "big")
     return bytes((tag, 0x80 | len(digits))) + digits + body
+
+
+PASSWORD_POLICY = "1.3.6.1.4.1.42.2.27.8.5.1"
+PASSWORD_ERRORS = {
+    0: "passwordExpired",
+    1: "accountLocked",
+    2: "changeAfterReset",
+    3: "passwordModNotAllowed",
+    4: "mustSupplyOldPassword",
+    5: "insufficientPasswordQuality",
+    6: "passwordTooShort",
+    7: "passwordTooYoung",
+    8: "passwordInHistory",
+}
+_PASSWORD_POLICY_QUESTION = _tlv(_CONTROLS, _tlv(_SEQUENCE, _text(PASSWORD_POLICY)))

@@ -13,32 +13,15 @@ from .._core.errors import BackendFailed, CollError, Refused
 from .._core.plan import Plan, Stage, Step
 from .._core.ports import StoredFile
 from .._core.run import Outcome, Run
-from .._directory import accounts, dn, groups, ids, plan, policy
+from .._directory import accounts, dn, draft, groups, ids, passwords, plan
 from .._directory.groups import GroupChange
-from .._directory.model import Account, Change, Delete, Entry, Modify, Op, Seen, SetPassword, Wanted
+from .._directory.model import Account, Change, Delete, Entry, Modify, Op, Rename, Seen, SetPassword
 from .._directory.parse import check_password, wanted_from
+from .directory_reader import Directory, DirectoryReader
 
 W = TypeVar("W")
 
-_FILTER_TERMS = 200
 _TRIES = 200
-
-
-class Directory(Protocol):
-    """An LDAP directory. Raises BackendFailed and its kin."""
-
-    @property
-    def protects_secrets(self) -> bool:
-        """Whether passwords may be sent."""
-
-    def identity(self) -> str:
-        """The DN we are bound as; empty when unknown."""
-
-    def search(self, base: str, filter_: str, attributes: Sequence[str], *, below: bool = True) -> tuple[Entry, ...]:
-        """All entries that match at and below ``base`` (or the base alone), never a part of them."""
-
-    def apply(self, ops: Sequence[Op], *, stop_on_error: bool) -> Iterator[tuple[int, Optional[CollError]]]:
-        """Write; yields the index of each write with its error, in the order of the answers."""
 
 
 class PasswordFiles(Protocol):
@@ -57,7 +40,7 @@ class PasswordFiles(Protocol):
 @dataclass(frozen=True)
 class _Pending:
     step: Step
-    work: plan.PasswordWrite
+    work: draft.PasswordWrite
 
 
 class LdapAccountFlow:
@@ -71,30 +54,28 @@ class LdapAccountFlow:
         self._wanted = wanted
         self._accounts = {account.uid: account for account in wanted.accounts}
         self._directory = directory
+        self._reader = DirectoryReader(wanted, directory)
         self._files = files
         self._new_password = new_password
         self._concurrency = params["concurrency"]
-        self._work: Mapping[tuple[str, str], plan.Work] = {}
+        self._work: Mapping[tuple[str, str], draft.Work] = {}
         self._secrets = dict(wanted.secrets)
         self._failed: set[str] = set()
 
     def observe(self) -> Seen:
         """One search per kind, and the passwords that files hold for those who need one."""
-        reader = _Reader(self._wanted, self._directory)
-        seen = reader.seen()
+        seen = self._reader.seen()
+        refused: dict[str, CollError] = {}
+        if self._wanted.settings.update_password == "when_changed":
+            self._read_passwords(self._with_entries(seen), refused)
+            seen = replace(seen, passwords=self._compared(seen, refused))
         needing = plan.decide(self._wanted, seen).passwords_for
         if needing and not self._directory.protects_secrets:
             raise Refused(
                 f"The passwords of {len(needing)} accounts would be sent in clear text (first: {needing[0]}).",
                 hint="Use ldaps://, ldapi:// or start_tls, or allow_plaintext: true.",
             )
-        refused = {}
-        for uid in needing:
-            if uid in self._wanted.password_files:
-                try:
-                    self._secrets[uid] = self._password_in(self._wanted.password_files[uid], self._accounts[uid])
-                except CollError as error:
-                    refused[uid] = error
+        self._read_passwords([uid for uid in needing if uid not in self._secrets], refused)
         return replace(seen, refused=refused)
 
     def decide(self, seen: Seen) -> Plan:
@@ -105,7 +86,12 @@ class LdapAccountFlow:
 
     def execute(self, stage: Stage) -> Iterable[Outcome]:
         """Carry out one stage, and remember whose steps failed: groups are made without them."""
-        by_stage = {plan.PASSWORDS: self._set_passwords, plan.ACCOUNTS: self._write_accounts, plan.GROUPS: self._write_groups}
+        by_stage = {
+            draft.RENAMES: self._rename,
+            draft.ACCOUNTS: self._write_accounts,
+            draft.PASSWORDS: self._set_passwords,
+            draft.GROUPS: self._write_groups,
+        }
         carry_out = by_stage.get(stage.name, self._write_others)
         for outcome in carry_out(stage.steps):
             kind, _slash, name = outcome.step.entry.partition("/")
@@ -118,7 +104,7 @@ class LdapAccountFlow:
         return {}
 
     def _write_accounts(self, steps: Sequence[Step]) -> Iterator[Outcome]:
-        todo = [(step, self._work_of(step, plan.AccountWrite)) for step in steps]
+        todo = [(step, self._work_of(step, draft.AccountWrite)) for step in steps]
         numbers, error = self._numbers_for([step for step, work in todo if work.needs_id])
         ready, ops, facts = [], [], []
         for step, work in todo:
@@ -150,16 +136,56 @@ class LdapAccountFlow:
         yield from self._apply(ready, ops, facts)
 
     def _write_others(self, steps: Sequence[Step]) -> Iterator[Outcome]:
+        """Locks, removals, and moves to the archive."""
         ops: list[Op] = []
         for step in steps:
-            work = self._work[plan.work_key(step)]
-            ops.append(Modify(work.dn, accounts.lock(work.locked)) if isinstance(work, plan.LockWrite) else Delete(work.dn))
+            work = self._work[draft.work_key(step)]
+            if isinstance(work, draft.LockWrite):
+                ops.append(Modify(work.dn, work.changes))
+            elif isinstance(work, draft.RenameWrite):
+                ops.append(Rename(work.dn, work.rdn, work.parent))
+            else:
+                ops.append(Delete(work.dn))
         yield from self._apply(steps, ops)
+
+    def _rename(self, steps: Sequence[Step]) -> Iterator[Outcome]:
+        """New names first; then the groups that still have the old ones, unless the server has corrected them itself."""
+        todo = [(step, self._work_of(step, draft.RenameWrite)) for step in steps]
+        renamed: list[tuple[Step, draft.RenameWrite]] = []
+        ops = [Rename(work.dn, work.rdn, work.parent) for _step, work in todo]
+        for index, error in self._directory.apply(ops, stop_on_error=self.stop_on_error):
+            if error is None:
+                renamed.append(todo[index])
+            else:
+                yield Outcome(todo[index][0], error=error)
+        errors = self._correct_groups([work for _step, work in renamed])
+        for step, work in renamed:
+            yield Outcome(step, error=errors.get(work.new_uid))
+
+    def _correct_groups(self, moves: Sequence[draft.RenameWrite]) -> dict[str, CollError]:
+        """Why, by uid, a group still has an old name."""
+        if not moves:
+            return {}
+        uids = {move.old_uid: move.new_uid for move in moves}
+        dns = {dn.normal(move.dn): move.new_dn for move in moves}
+        try:
+            found = [(entry, groups.renaming(entry, uids, dns)) for entry in self._reader.with_old_names(moves)]
+        except CollError as error:
+            return {move.new_uid: error for move in moves}
+        todo = [(entry, op) for entry, op in found if op is not None]
+        errors: dict[str, CollError] = {}
+        for index, refusal in self._directory.apply([op for _entry, op in todo], stop_on_error=False):
+            if refusal is not None:
+                entry = todo[index][0]
+                old = {*entry.values_of("memberUid"), *map(dn.normal, entry.values_of("member"))}
+                old |= set(map(dn.normal, filter(dn.is_dn, entry.values_of("uniqueMember"))))
+                errors.update((m.new_uid, refusal) for m in moves if m.old_uid in old or dn.normal(m.dn) in old)
+        return errors
 
     def _set_passwords(self, steps: Sequence[Step]) -> Iterator[Outcome]:
         """Generated passwords reach the disk first; then the server gets them; locks that this ends are set again."""
-        ready: list[tuple[Step, plan.PasswordWrite]] = []
-        todo = [_Pending(step, self._work_of(step, plan.PasswordWrite)) for step in steps]
+        ready: list[tuple[Step, draft.PasswordWrite]] = []
+        todo = [_Pending(step, self._work_of(step, draft.PasswordWrite)) for step in steps]
         for pending, error in pool.each(
             todo, self._prepare_password, concurrency=self._concurrency, stop_on_error=self.stop_on_error
         ):
@@ -167,23 +193,83 @@ class LdapAccountFlow:
                 ready.append((pending.step, pending.work))
             else:
                 yield Outcome(pending.step, error=error)
-        locked: list[tuple[Step, plan.PasswordWrite]] = []
+        more: list[tuple[Step, draft.PasswordWrite]] = []
         ops = [self._password_op(work) for _step, work in ready]
         for index, refusal in self._directory.apply(ops, stop_on_error=self.stop_on_error):
             step, work = ready[index]
-            if refusal is None and work.relock:
-                locked.append((step, work))
+            refusal = refusal or self._remember(work.uid)
+            if refusal is None and work.after:
+                more.append((step, work))
             else:
                 yield Outcome(step, error=refusal)
-        yield from self._apply(
-            [step for step, _work in locked], [Modify(work.dn, accounts.lock(True)) for _step, work in locked]
-        )
+        yield from self._apply([step for step, _work in more], [Modify(work.dn, work.after) for _step, work in more])
+
+    def _remember(self, uid: str) -> Optional[CollError]:
+        """Keep a digest of what was set, so that a later run knows a new password from one that the person changed."""
+        settings = self._wanted.settings
+        generated = self._accounts[uid].credential_from == "generate_password"
+        if settings.update_password != "when_changed" or not settings.password_directory or generated:
+            return None
+        try:
+            digest = passwords.remembered(self._secrets[uid], self._new_password())
+            self._files.write(self._digest_path(uid), f"{digest}\n".encode())
+        except CollError as error:
+            return error
+        return None
+
+    def _digest_path(self, uid: str) -> str:
+        return f"{self._wanted.settings.password_directory.rstrip('/')}/.last-set/{uid}"
+
+    def _with_entries(self, seen: Seen) -> list[str]:
+        known = {uid.casefold() for entry in (*seen.accounts, *seen.archived) for uid in entry.values_of("uid")}
+        return [
+            account.uid
+            for account in self._wanted.accounts
+            if account.present and account.credential_from and {account.uid, account.renamed_from} & known
+        ]
+
+    def _read_passwords(self, uids: Sequence[str], refused: dict[str, CollError]) -> None:
+        for uid in uids:
+            if uid in self._wanted.password_files:
+                try:
+                    self._secrets[uid] = self._password_in(self._wanted.password_files[uid], self._accounts[uid])
+                except CollError as error:
+                    refused[uid] = error
+
+    def _compared(self, seen: Seen, refused: dict[str, CollError]) -> dict[str, str]:
+        """For each account with a password of its own: whether the task's is the one that is set."""
+        entries = {uid.casefold(): entry for entry in (*seen.archived, *seen.accounts) for uid in entry.values_of("uid")}
+        compared: dict[str, str] = {}
+        for uid in self._with_entries(seen):
+            if uid in refused:
+                continue
+            entry = entries.get(uid) or entries[self._accounts[uid].renamed_from]
+            try:
+                answer = self._compare(uid, entry)
+            except CollError as error:
+                refused[uid] = error
+            else:
+                compared.update({uid: answer} if answer else {})
+        return compared
+
+    def _compare(self, uid: str, entry: Entry) -> str:
+        source, settings = self._accounts[uid].credential_from, self._wanted.settings
+        if source == "generate_password":
+            there = self._files.find(plan.password_path(self._wanted, uid)) is not None
+            return "" if there else passwords.OTHER
+        kept = self._files.find(self._digest_path(uid)) if settings.password_directory else None
+        if kept is not None:
+            known = passwords.against_remembered(self._secrets[uid], kept.content.decode("utf-8", "replace"))
+            if known is not None:
+                return passwords.SAME if known else passwords.OTHER
+        check = passwords.against_hash_text if source == "password_hash" else passwords.against_hashes
+        return check(self._secrets[uid], entry.values_of("userPassword"))
 
     def _apply(self, steps: Sequence[Step], ops: Sequence[Op], facts: Sequence[Mapping[str, object]] = ()) -> Iterator[Outcome]:
         for index, error in self._directory.apply(ops, stop_on_error=self.stop_on_error):
             yield Outcome(steps[index], facts[index] if facts and error is None else {}, error)
 
-    def _password_op(self, work: plan.PasswordWrite) -> Op:
+    def _password_op(self, work: draft.PasswordWrite) -> Op:
         secret = self._secrets[work.uid]
         if self._accounts[work.uid].credential_from == "password_hash":
             return Modify(work.dn, (Change("replace", "userPassword", (secret,)),))
@@ -196,7 +282,7 @@ class LdapAccountFlow:
             return
         path = plan.password_path(self._wanted, uid)
         # A file without a password in the directory comes from a run that was cut short.
-        kept = None if self._wanted.settings.always_set_passwords else self._files.find(path)
+        kept = None if self._wanted.settings.update_password == "always" else self._files.find(path)
         if kept is None:
             self._secrets[uid] = self._new_password()
             self._files.write(path, f"{self._secrets[uid]}\n".encode())
@@ -223,7 +309,7 @@ class LdapAccountFlow:
         return {step.entry: number for step, number in zip(steps, numbers)}, None
 
     def _work_of(self, step: Step, kind: type[W]) -> W:
-        work = self._work[plan.work_key(step)]
+        work = self._work[draft.work_key(step)]
         if not isinstance(work, kind):
             raise TypeError(f"{step.verb} {step.target} is no {kind.__name__}")
         return work
@@ -231,7 +317,7 @@ class LdapAccountFlow:
     def _take_numbers(self, count: int) -> list[int]:
         """A block of free numbers, taken from the counter entry in one modify."""
         settings = self._wanted.settings
-        used = ids.used_numbers(_everything_numbered(self._wanted, self._directory))
+        used = ids.used_numbers(self._reader.everything_numbered())
         where = ids.counter_dn(settings)
         for _try in range(_TRIES):
             found = self._directory.search(settings.user_base, dn.equals("cn", ids.COUNTER_NAME), ("cn", ids.COUNTER_ATTRIBUTE))
@@ -250,67 +336,3 @@ class LdapAccountFlow:
                 raise error
             return error is None
         return False
-
-
-class _Reader:
-    """What the plan has to know of the directory, read in bulk."""
-
-    def __init__(self, wanted: Wanted, directory: Directory) -> None:
-        self._wanted = wanted
-        self._directory = directory
-
-    def seen(self) -> Seen:
-        """All of it."""
-        policies, dated = self._policies()
-        return Seen(
-            accounts=self._accounts(),
-            groups=self._groups(),
-            identity=self._directory.identity(),
-            locking=policies,
-            password_policy=dated,
-        )
-
-    def _accounts(self) -> tuple[Entry, ...]:
-        uids = {account.uid for account in self._wanted.accounts}
-        for group in self._wanted.groups:
-            names = (*(group.members or ()), *group.join, *group.leave) if group.present else ()
-            uids.update(name for name in names if "=" not in name)
-        numbers = {n for account in self._wanted.accounts for n in account.given.get("uidNumber", ())}
-        terms = [dn.equals("uid", uid) for uid in sorted(uids)] + [dn.equals("uidNumber", n) for n in sorted(numbers)]
-        return self._search(self._wanted.settings.user_base, "", terms, accounts.READ_ATTRIBUTES)
-
-    def _groups(self) -> tuple[Entry, ...]:
-        base = self._wanted.settings.group_base
-        if any(not account.present for account in self._wanted.accounts):
-            return self._directory.search(base, groups.ANY_GROUP, groups.READ_ATTRIBUTES)
-        names = {group.cn for group in self._wanted.groups}
-        names |= {cn for account in self._wanted.accounts for cn in account.groups}
-        return self._search(base, groups.ANY_GROUP, [dn.equals("cn", cn) for cn in sorted(names)], groups.READ_ATTRIBUTES)
-
-    def _policies(self) -> tuple[Mapping[str, bool], bool]:
-        if not any(account.enabled is False or account.credential_from for account in self._wanted.accounts):
-            return {}, False
-        root = self._directory.search("", "(objectClass=*)", ("namingContexts", "supportedControl"), below=False)
-        known = bool(root) and policy.CONTROL in root[0].values_of("supportedControl")
-        if not any(account.enabled is False for account in self._wanted.accounts) or not root:
-            return {}, known
-        base = self._wanted.settings.user_base
-        suffix = next((name for name in root[0].values_of("namingContexts") if dn.within(base, name)), base)
-        found = self._directory.search(suffix, dn.equals("objectClass", "pwdPolicy"), policy.READ_ATTRIBUTES)
-        return policy.locking(found), known
-
-    def _search(self, base: str, all_of: str, terms: Sequence[str], attributes: Sequence[str]) -> tuple[Entry, ...]:
-        """Entries for any of ``terms``, in as few searches as filters of a bearable length allow."""
-        found: dict[str, Entry] = {}
-        for start in range(0, len(terms), _FILTER_TERMS):
-            chosen = dn.any_of(terms[start : start + _FILTER_TERMS])
-            for entry in self._directory.search(base, f"(&{all_of}{chosen})" if all_of else chosen, attributes):
-                found.setdefault(dn.normal(entry.dn), entry)
-        return tuple(found.values())
-
-
-def _everything_numbered(wanted: Wanted, directory: Directory) -> tuple[Entry, ...]:
-    found: tuple[Entry, ...] = ()
-    for base in dict.fromkeys((wanted.settings.user_base, wanted.settings.group_base)):
-        found += directory.search(base, "(|(uidNumber=*)(gidNumber=*))", ("uidNumber", "gidNumber"))
-    return found

@@ -64,6 +64,8 @@ _SETTINGS = {
         "nsslapd-cache-autosize": "0",
         "nsslapd-dbcachesize": str(_CACHE_BYTES),
     },
+    # As it comes, the server takes only ASCII in uid, mail and passwords.
+    "cn=7-bit check,cn=plugins,cn=config": {"nsslapd-pluginEnabled": "off"},
     "cn=MemberOf Plugin,cn=plugins,cn=config": {"nsslapd-pluginEnabled": "on", "memberofgroupattr": "member"},
 }
 
@@ -141,19 +143,11 @@ def _password(lab: Lab, who: str) -> str:
 
 def configuration(template: str, folder: Path, admin_hash: str) -> str:
     """The server's whole configuration: the template's entries with paths, settings, TLS and the database of the lab."""
-    facts = {
-        **{f"{name}_dir": str(folder / name) for name in ("tmp", "ldif", "bak", "run", "log", "config", "db")},
-        **{
-            "schema_dir": f"{folder}/config/schema",
-            "lock_dir": f"{folder}/run",
-            "cert_dir": f"{folder}/config",
-            "inst_dir": str(folder),
-            "db_home_dir": f"{folder}/db",
-        },
-        **{"fqdn": "localhost", "ds_port": str(LDAP389_PORT), "ds_user": "root", "rootdn": ADMIN, "ds_passwd": admin_hash},
-        **{"ds_suffix": LDAP_BASE, "db_lib": "bdb", "ldapi": f"{folder}/run/ldapi"},
-        **{"ldapi_enabled": "on", "ldapi_autobind": "on"},
-    }
+    facts = {f"{name}_dir": str(folder / name) for name in ("tmp", "ldif", "bak", "run", "log", "config", "db")}
+    facts |= {"schema_dir": f"{folder}/config/schema", "lock_dir": f"{folder}/run", "cert_dir": f"{folder}/config"}
+    facts |= {"inst_dir": str(folder), "db_home_dir": f"{folder}/db", "db_lib": "bdb", "ds_suffix": LDAP_BASE}
+    facts |= {"fqdn": "localhost", "ds_port": str(LDAP389_PORT), "ds_user": "root", "rootdn": ADMIN, "ds_passwd": admin_hash}
+    facts |= {"ldapi": f"{folder}/run/ldapi", "ldapi_enabled": "on", "ldapi_autobind": "on"}
     text = re.sub(r"%([a-z_]+)%", lambda match: facts[match.group(1)], template)
     entries = [_with_settings(entry) for entry in re.split(r"\n\s*\n", text.strip())]
     return "\n\n".join(entries) + "\n" + _BACKEND.format(base=LDAP_BASE, cache=_CACHE_BYTES, folder=folder)

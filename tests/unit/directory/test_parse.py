@@ -14,6 +14,7 @@ PARAMS: dict[str, Any] = {
     "user_base": "ou=people,dc=example,dc=org", "group_base": "ou=groups,dc=example,dc=org", "profile": "posix",
     "group_kind": None, "accounts": [], "groups": [], "id_range": None, "default_gid_number": 100, "state": "present",
     "update_password": "on_create", "password_directory": "/pw", "max_deletes": 20, "concurrency": 4, "timeout": 30,
+    "archive_base": None, "delete_policy": "delete", "empty_groups": "refuse",
 }  # fmt: skip
 
 BAD: list[tuple[dict[str, Any], str]] = [

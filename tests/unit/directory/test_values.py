@@ -27,7 +27,7 @@ from fakes.directory import _filter
 
 BASE = "ou=people,dc=example,dc=org"
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=30)
-SETTINGS = Settings(BASE, "ou=groups,dc=example,dc=org", True, "posixGroup", (100, 110), 100, False, 20)
+SETTINGS = Settings(BASE, "ou=groups,dc=example,dc=org", True, "posixGroup", (100, 110), 100, "on_create", 20)
 
 
 @given(TEXT)
@@ -183,7 +183,7 @@ def test_a_broken_counter_is_not_guessed_at() -> None:
 )
 def test_which_policy_decides_about_a_lock(policies: dict[str, bool], own: tuple[str, ...], effect: object) -> None:
     entry = Entry("uid=a,dc=x", {"pwdpolicysubentry": own})
-    assert policy.lock_has_effect(policies, entry) is effect
+    assert policy.effect(policies, entry) is effect
 
 
 def test_a_refusal_of_the_server_is_one_sentence_with_its_own_words() -> None:

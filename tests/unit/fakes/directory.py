@@ -20,11 +20,12 @@ from ansible_collections.kubestead.platform.plugins.module_utils._directory.mode
     Entry,
     Modify,
     Op,
+    Rename,
     SetPassword,
 )
 
 PPOLICY = "1.3.6.1.4.1.42.2.27.8.5.1"
-_DEEDS = {Add: "add", Modify: "change", Delete: "remove", SetPassword: "set the password of"}
+_DEEDS = {Add: "add", Modify: "change", Delete: "remove", Rename: "rename", SetPassword: "set the password of"}
 _NEEDS_MEMBER = {"groupofnames": "member", "groupofuniquenames": "uniquemember"}
 
 
@@ -92,6 +93,8 @@ class FakeDirectory:
             return 32, "noSuchObject"
         if isinstance(op, Modify):
             return self._modify(op, where)
+        if isinstance(op, Rename):
+            return self._rename(op, where)
         if isinstance(op, SetPassword):
             held = self._entries[where][1]
             self.passwords[where] = op.password
@@ -114,6 +117,19 @@ class FakeDirectory:
         if problem is None:
             self._entries[where] = (op.dn, held)
         return problem
+
+    def _rename(self, op: Rename, where: str) -> Optional[tuple[int, str]]:
+        target = f"{op.rdn},{op.parent or dn.parent(op.dn)}"
+        if dn.normal(dn.parent(target)) not in self._entries:
+            return 32, "noSuchObject"
+        if dn.normal(target) in self._entries:
+            return 68, "entryAlreadyExists"
+        _old, held = self._entries.pop(where)
+        name = dn.naming_attributes(op.rdn)[0]
+        kept = [value for value in held[name] if canonical(name, value) != canonical(name, dn.first_value(op.dn))]
+        held[name] = [dn.first_value(op.rdn), *kept]
+        self._entries[dn.normal(target)] = (target, held)
+        return None
 
     def _modify(self, op: Modify, where: str) -> Optional[tuple[int, str]]:
         held = {name: list(values) for name, values in self._entries[where][1].items()}
