@@ -103,6 +103,7 @@ class LvmCephDiskFlow:
     def _prepare(self, step: Step, job: DiskJob) -> None:
         self._expect_blank(step, job)
         self._commands.write(commands.make_physical(job.device.path, tags.physical_uuid(job.node_name, job.device)))
+        self._look_again(step, job)  # no lock is held across pvcreate: a disk swapped meanwhile must not go unnoticed
 
     def _expect_blank(self, step: Step, job: DiskJob) -> None:
         """Blank, or, on a disk erased in this run, with nothing but data that no tool gives a meaning to."""

@@ -282,6 +282,18 @@ def test_a_disk_formatted_between_erase_and_prepare_is_not_prepared() -> None:
     assert "/dev/ubdb" not in node.physical
 
 
+def test_a_disk_swapped_during_pvcreate_does_not_join_a_group() -> None:
+    node = a_node()
+
+    def after(_number: int, words: tuple[str, ...]) -> None:
+        if words[0] == "pvcreate":
+            _replace(node)
+
+    node.after_write = after
+    assert "was replaced after it was looked at" in run(node, task()).error("data1")
+    assert node.groups == {}
+
+
 @pytest.mark.parametrize("params", [task(), apart()], ids=["one group", "two groups"])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_run_killed_at_any_command_is_continued(params: dict[str, Any], when: str) -> None:
