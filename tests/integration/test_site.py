@@ -196,6 +196,24 @@ def test_a_node_that_would_vanish_is_refused(site: Site, applied: PlayRun, tmp_p
     assert site.lab.kubectl(*version).stdout == before
 
 
+def test_waiting_for_the_cluster_looks_at_running_osds(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
+    """No operator runs here, so the status is written by hand: what counts is which status the role takes for serving."""
+    waits = ("-e", json.dumps({"rook_cluster_wait": True, "rook_cluster_wait_timeout": 1}))
+
+    def status(osds: int) -> None:
+        told = {"phase": "Ready", "ceph": {"health": "HEALTH_WARN", "versions": {"osd": {"ceph version 20.2.4": osds}}}}
+        patch = ("patch", "cephcluster", "rook-ceph", "-n", "rook-ceph", "--subresource=status", "--type=merge", "-p")
+        site.lab.kubectl(*patch, json.dumps({"status": told}))
+
+    status(osds=5)
+    run = site.play("deploy_rook", *waits)
+    assert run.status != 0
+    assert "phase Ready, 5 of 6 OSDs running, health HEALTH_WARN" in run.failures()[0]
+    status(osds=6)
+    run = site.play("deploy_rook", *waits)
+    assert run.status == 0, run.failures()
+
+
 def test_a_person_is_who_they_are_and_may_what_was_granted(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
     told = site.as_person("hana", "auth", "whoami", "-o", "json").stdout
     user = json.loads(told)["status"]["userInfo"]
