@@ -38,9 +38,12 @@ def pair_problem(cert_data: str, key_data: str) -> Optional[str]:
         key = load_pem_private_key(base64.b64decode(key_data), password=None)
     except TypeError:
         return "the key is encrypted, and kubectl cannot ask for its passphrase"
-    except Exception:  # noqa: BLE001 - the library has many words for a damaged key, some of them its own panics
+    except Exception:  # noqa: BLE001 - the library has many words for what is damaged
         return "client-key-data holds no private key that can be read"
-    same = _public(key.public_key()) == _public(certificate.public_key())
+    try:
+        same = _public(key.public_key()) == _public(certificate.public_key())
+    except Exception:  # noqa: BLE001 - as above
+        return "client-certificate-data holds a certificate with a damaged key"
     return None if same else "the certificate and the key do not belong together"
 
 

@@ -9,6 +9,7 @@ everything we do not know) is only said to be there, or to be another one than b
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,6 +29,8 @@ _SHOWN = frozenset(
     )
 )
 _OPENED = frozenset(("exec",))
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,40}", re.ASCII)
+_ODD = "(hidden key)"
 _HIDDEN, _OTHER = "(hidden)", "(hidden, another value)"
 _MISSING = object()
 
@@ -83,8 +86,14 @@ def _show_value(value: Any, reference: Any) -> Any:
     shown: dict[str, Any] = {}
     for key, child in value.items():
         other = reference.get(key, _MISSING) if isinstance(reference, Mapping) else _MISSING
-        shown[_text(key)] = _show_child(_text(key), child, other)
+        shown[_key(key, child)] = _show_child(_text(key), child, other)
     return shown
+
+
+def _key(key: Any, child: Any) -> str:
+    """A key as it may be shown: where ``token:abc`` was written without a space, the secret is in the key."""
+    text = _text(key)
+    return text if child is not None and _WORD.fullmatch(text) else _ODD
 
 
 def _show_child(key: str, child: Any, reference: Any) -> Any:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -117,7 +118,7 @@ def check_path(path: str, what: str) -> str:
     if not isabs(path) or "\0" in path or path.endswith("/"):
         raise BadInput(f"{what} {path!r} is not the absolute path of a file.", hint="Write it from the root, such as /etc/x.")
     _check_text(path, what)
-    return normpath(path)
+    return "/" + normpath(path).lstrip("/")  # POSIX lets two slashes at the beginning mean something else
 
 
 def _file(raw: Mapping[str, Any], params: Mapping[str, Any]) -> WantedFile:
@@ -230,11 +231,23 @@ def _check_value(entry: Entry, where: str) -> None:
             raise BadInput(f"{where}: {pair[0]} and {pair[1]} exclude each other.")
     if entry.value.get("insecure-skip-tls-verify") and (RIVALS[0][0] in entry.value or RIVALS[0][1] in entry.value):
         raise BadInput(f"{where}: insecure-skip-tls-verify and a certificate authority exclude each other.")
+    for key in (key for key in entry.value if key.endswith("-data")):
+        if not _is_base64(str(entry.value[key])):
+            raise BadInput(f"{where}: {key} is not base64, and kubectl could not read the file.")
     kinds = auth_kinds(entry.value) if entry.section == "users" else ()
     if len(kinds) > 1:
         raise BadInput(f"{where} would log in in {len(kinds)} ways ({', '.join(kinds)}); only one is possible.")
     if "password" in kinds and "username" not in entry.value:
         raise BadInput(f"{where}: a password needs a username.")
+
+
+def _is_base64(text: str) -> bool:
+    """Whether kubectl's reader, which passes over the ends of lines only, takes the text for base64."""
+    try:
+        base64.b64decode(text.replace("\n", "").replace("\r", "").encode("ascii"), validate=True)
+    except ValueError:
+        return False
+    return True
 
 
 def auth_kinds(value: Mapping[str, Any]) -> tuple[str, ...]:

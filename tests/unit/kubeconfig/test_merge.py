@@ -79,7 +79,7 @@ def test_the_same_again_changes_nothing() -> None:
     [
         ({"token": "t"}, {"token"}),
         ({"username": "u", "password": "p"}, {"username", "password"}),
-        ({"client-certificate-data": "c", "client-key-data": "k"}, {"client-certificate-data", "client-key-data"}),
+        ({"client-certificate-data": "Yw==", "client-key-data": "aw=="}, {"client-certificate-data", "client-key-data"}),
         ({"exec": {"command": "x", "apiVersion": "v1"}}, {"exec"}),
         ({"as": "other"}, {"token"}),
     ],

@@ -109,7 +109,7 @@ def test_a_missing_namespace_fails_its_entries_only(world: World) -> None:
     [
         ({"token": "canary"}, {}, "user 'anna': token"),
         ({"username": "a", "password": "canary"}, {}, "password"),
-        ({"client-certificate-data": "eA==", "client-key-data": "canary"}, {}, "client-key-data"),
+        ({"client-certificate-data": "eA==", "client-key-data": "Y2FuYXJ5"}, {}, "client-key-data"),
         ({"exec": {"apiVersion": "v1", "command": "x", "env": [{"name": "A", "value": "canary"}]}}, {}, "exec env"),
         ({"exec": {"apiVersion": "v1", "command": "x", "args": ["--client-secret=canary"]}}, {}, "exec args"),
         ({"exec": {"apiVersion": "v1", "command": "x", "args": ["--password", "canary"]}}, {}, "exec args"),

@@ -80,3 +80,9 @@ def test_only_keys_known_to_be_public_are_ever_shown(left: dict[str, Any], right
         return {key: child for key, child in value.items() if key not in PUBLIC and key != "exec"}
 
     assert SECRET not in json.dumps(difference(document(private(left)), document(private(right))))
+
+
+def test_a_secret_that_was_written_into_a_key_by_mistake_is_hidden() -> None:
+    old = {"users": [{"name": "anna", "user": {"token:hush": None, "x hush": 1, "as": "bert"}}]}
+    before, after = difference(old, {"users": [{"name": "anna", "user": {"as": "bert"}}]})
+    assert "hush" not in json.dumps([before, after])
