@@ -189,7 +189,7 @@ options:
       attributes:
         description:
           - Attributes that have no option of their own, by name, such as C(title) or C(userCertificate;binary).
-          - A value is a text, or C({base64: …}) for bytes. One value may stand without a list.
+          - "A value is a text, or C({base64: …}) for bytes. One value may stand without a list."
           - Values are compared by the matching rules of the server's schema. The object class that allows an attribute is added when
             exactly one auxiliary class of the schema does; otherwise name it in C(attributes.add.objectClass).
         type: dict
