@@ -38,11 +38,13 @@ def write(directory: Directory, *ops: Op, stop_on_error: bool = False) -> list[O
 class DirectoryContract:
     """Subclasses give the fixtures ``directory`` and ``base``, the DN of an existing entry that tests may write below.
 
-    ``means`` is the server's way to lock an account, ``needs_members`` whether its groups of names always have one.
+    ``means`` is the server's way to lock an account, ``needs_members`` whether its groups of names always have one,
+    ``tells_rights`` whether it answers what we may read.
     """
 
     means = "ppolicy"
     needs_members = True
+    tells_rights = False
 
     @pytest.fixture
     def mark(self) -> str:
@@ -172,6 +174,14 @@ class DirectoryContract:
         (root,) = directory.search("", "(objectClass=*)", ("namingContexts", "supportedControl"), below=False)
         assert any(dn.within(base, suffix) for suffix in root.values_of("namingContexts"))
         assert root.values_of("supportedControl")
+
+    def test_whether_passwords_are_shown_is_told_where_the_server_tells(
+        self, directory: Directory, base: str, mark: str
+    ) -> None:
+        where = dn.child("uid", mark, base)
+        assert write(directory, person(where)) == [None]
+        assert directory.may_read(where, "userPassword") is self.tells_rights
+        assert directory.may_read(f"uid=nobody,{base}", "userPassword") is False
 
     def test_it_knows_who_we_are(self, directory: Directory) -> None:
         assert dn.is_dn(directory.identity())

@@ -177,6 +177,31 @@ def call_module(lab: Lab) -> Callable[..., ModuleRun]:
     return call
 
 
+@pytest.fixture(scope="session")
+def serve_module(lab: Lab) -> Iterator[Callable[..., ModuleRun]]:
+    """The same for many short runs: one process in the lab does them one after another, each in a fork."""
+    python = {**lab.env, "PYTHONPATH": str(ROOT / ".cache" / "collections")}
+    command = [str(LAB), "exec", "--", sys.executable, str(MODULE_MAIN.with_name("module_server.py"))]
+    server = subprocess.Popen(command, text=True, env=python, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert server.stdin is not None
+    assert server.stdout is not None
+
+    def call(name: str, arguments: Mapping[str, Any], *, check: bool = False, diff: bool = False) -> ModuleRun:
+        modes = {"_ansible_check_mode": check, "_ansible_diff": diff}
+        server.stdin.write(json.dumps({"module": name, "arguments": {**arguments, **modes}}) + "\n")
+        server.stdin.flush()
+        answer = json.loads(server.stdout.readline())
+        try:
+            result = json.loads(answer["printed"])
+        except ValueError:
+            raise AssertionError(f"the module printed no result:\n{answer['printed']}") from None
+        return ModuleRun({**result, "failed": bool(result.get("failed"))}, answer["status"], answer["printed"])
+
+    yield call
+    server.stdin.close()
+    server.wait(30)
+
+
 def _task_result(printed: str, errors: str) -> dict[str, Any]:
     begin = printed.find("{\n")
     if begin < 0:

@@ -55,3 +55,4 @@ class Test389(TestSlapd):
     prefix = "KUBESTEAD_LDAP389"
     means = "nsaccountlock"
     needs_members = False
+    tells_rights = True

@@ -25,6 +25,7 @@ _PAGE = 500
 _PAGED_RESULTS = "1.2.840.113556.1.4.319"
 _CUT_SHORT = (3, 4, 11)  # time limit, size limit, administrative limit
 _NO_SUCH_OBJECT = 32
+_EFFECTIVE_RIGHTS, _RIGHTS_ATTRIBUTE = "1.3.6.1.4.1.42.2.27.9.5.2", "attributeLevelRights"
 _DEEDS = {Add: "add", Modify: "change", Delete: "remove", Rename: "rename", SetPassword: "set the password of"}
 
 
@@ -69,6 +70,24 @@ class LdapServer:
             # 389 Directory Server answers a paged search below an entry that does not exist with success.
             self._page(base, "(objectClass=*)", ("1.1",), None, below=False, received=0)
         return tuple(entries)
+
+    def may_read(self, where: str, attribute: str) -> bool:
+        """Whether the server says that an attribute of an entry would be shown to us (asked of servers that know the question)."""
+        who = f"dn:{self.identity()}".encode()
+        try:
+            self._connection().search(
+                where,
+                "(objectClass=*)",
+                ldap3.BASE,
+                attributes=[attribute, _RIGHTS_ATTRIBUTE],
+                controls=[(_EFFECTIVE_RIGHTS, True, who)],
+            )
+        except LDAPException:
+            return False
+        found = self._connection().response or ()
+        told = [value for one in found for value in one.get("raw_attributes", {}).get(_RIGHTS_ATTRIBUTE, ())]
+        rights = dict(part.strip().split(":", 1) for value in told for part in value.decode().split(",") if ":" in part)
+        return "r" in rights.get(attribute, "none").replace("none", "")
 
     def _page(
         self, base: str, filter_: str, attributes: Sequence[str], cookie: Optional[bytes], *, below: bool, received: int

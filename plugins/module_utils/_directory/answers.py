@@ -24,6 +24,7 @@ _HINTS = {
     "unwillingToPerform": "The server's own rules refuse this; its text says which.",
     "notAllowedOnNonLeaf": "Entries below this one exist; remove them first.",
     "invalidCredentials": "Check bind_dn and its password.",
+    "other": "The server gives no reason; its log does. OpenLDAP answers so when a name is longer than its database can hold.",
     "referral": "This server is a read-only copy; name the writable one in server_uri.",
 }
 _PASSWORD_HINTS = {
@@ -44,7 +45,7 @@ def refusal(attempt: str, code: int, name: str, text: str, policy_error: str = "
 
     ``policy_error`` is the reason of the password policy.
     """
-    said = f": {text.strip()}" if text.strip() else ""
+    said = f": {text.strip().rstrip('.')}" if text.strip() else ""
     message = f"Could not {attempt}: {_READABLE.get(name, name)} (result {code}){said}."
     kind = Denied if name in _DENIED else Conflict if name in _CONFLICT else BackendFailed
     facts: dict[str, object] = {"ldap_code": code, "ldap_result": name, "ldap_text": text.strip()}

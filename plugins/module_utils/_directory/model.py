@@ -143,6 +143,7 @@ class Seen:
     schema: Schema = field(default_factory=Schema)
     refused: Mapping[str, CollError] = field(default_factory=dict)
     passwords: Mapping[str, str] = field(default_factory=dict)
+    shows_passwords: bool = False  # whether an account that shows no password has none
 
 
 @dataclass(frozen=True)

@@ -51,11 +51,10 @@ def decide(wanted: Wanted, seen: Seen) -> Decision:
     """What to do; raises Refused when the task as a whole must not be carried out."""
     draft = Draft()
     found, archived = _by_uid(seen.accounts), _by_uid(seen.archived)
-    evidence = seen.server.password_policy or any(accounts.has_password(entry) for entry in seen.accounts)
     placed: dict[str, Place] = {}
     for account in wanted.accounts:
         if account.present:
-            _draft_present(draft, account, wanted, seen, (found, archived), placed, evidence)
+            _draft_present(draft, account, wanted, seen, (found, archived), placed)
     left_out = frozenset(verdict.name for verdict in draft.verdicts if verdict.error is not None)
     known = {**found, **{uid: [Entry(place.dn, {})] for uid, place in placed.items()}}
     people = people_of(wanted, known, left_out, seen.schema)
@@ -96,7 +95,6 @@ def _draft_present(
     seen: Seen,
     found: tuple[Mapping[str, Sequence[Entry]], Mapping[str, Sequence[Entry]]],
     placed: dict[str, Place],
-    evidence: bool,
 ) -> None:
     try:
         if account.uid in seen.refused:
@@ -113,12 +111,10 @@ def _draft_present(
         draft.verdicts.append(Verdict("account", account.uid, "failed", error=error))
         return
     placed[account.uid] = place
-    _draft_account(draft, account, wanted, seen, place, attributes, evidence)
+    _draft_account(draft, account, wanted, seen, place, attributes)
 
 
-def _draft_account(
-    draft: Draft, account: Account, wanted: Wanted, seen: Seen, place: Place, attributes: Attributes, evidence: bool
-) -> None:
+def _draft_account(draft: Draft, account: Account, wanted: Wanted, seen: Seen, place: Place, attributes: Attributes) -> None:
     entry = place.entry
     changes = accounts.changes_of(attributes, entry, seen.schema) if entry else ()
     changed = [change.attribute for change in changes] if entry else list(attributes)
@@ -131,7 +127,7 @@ def _draft_account(
         work = AccountWrite(place.dn, attributes, changes, accounts.AUTO in attributes.get("uidNumber", ()))
         after = texts(attributes, tuple(changed))
         draft.account_step(ACCOUNTS, "update" if entry else "create", account.uid, work, before, after)
-    password = _password_reason(account, wanted, seen, entry, evidence)
+    password = _password_reason(account, wanted, seen, entry)
     if password:
         _draft_password(draft, account, place.dn, seen, stays_locked)
         changed.append("userPassword")
@@ -192,7 +188,7 @@ def _reason(place: Place, changed: Sequence[str], password: str) -> str:
     return "; ".join([*parts, password] if password else parts)
 
 
-def _password_reason(account: Account, wanted: Wanted, seen: Seen, entry: Optional[Entry], evidence: bool) -> str:
+def _password_reason(account: Account, wanted: Wanted, seen: Seen, entry: Optional[Entry]) -> str:
     """Why a password is to be set; empty when it is not. Never found out by logging in as the person."""
     if not account.credential_from:
         return ""
@@ -206,7 +202,7 @@ def _password_reason(account: Account, wanted: Wanted, seen: Seen, entry: Option
     if known == passwords.UNVERIFIABLE:
         return "password unverifiable: the directory does not show its hash"
     # An account without any password is one whose creation was cut short. Where passwords can't be seen, nobody's is reset.
-    return "no password yet" if known is None and evidence and not accounts.has_password(entry) else ""
+    return "no password yet" if known is None and seen.shows_passwords and not accounts.has_password(entry) else ""
 
 
 def _number(attributes: Attributes, entry: Optional[Entry]) -> Union[int, str, None]:

@@ -31,6 +31,9 @@ class Directory(Protocol):
     def search(self, base: str, filter_: str, attributes: Sequence[str], *, below: bool = True) -> tuple[Entry, ...]:
         """All entries that match at and below ``base`` (or the base alone), never a part of them."""
 
+    def may_read(self, where: str, attribute: str) -> bool:
+        """Whether the server says that an attribute of an entry would be shown to us; false when it doesn't say."""
+
     def apply(self, ops: Sequence[Op], *, stop_on_error: bool) -> Iterator[tuple[int, Optional[CollError]]]:
         """Write; yields the index of each write with its error, in the order of the answers."""
 
@@ -55,6 +58,14 @@ class DirectoryReader:
             server=self._server(root, schema),
             schema=schema,
         )
+
+    def shows_passwords(self, seen: Seen) -> bool:
+        """Whether an account without a password in what was read has none indeed, and none that is only hidden."""
+        if seen.server.password_policy or any(accounts.has_password(entry) for entry in seen.accounts):
+            return True
+        asking = {account.uid for account in self._wanted.accounts if account.credential_from}
+        doubtful = next((entry for entry in seen.accounts if asking & set(entry.values_of("uid"))), None)
+        return doubtful is not None and self._directory.may_read(doubtful.dn, "userPassword")
 
     def with_old_names(self, moves: Sequence[RenameWrite]) -> tuple[Entry, ...]:
         """The groups that still name an account as it was before."""

@@ -22,6 +22,7 @@ from .directory_reader import Directory, DirectoryReader
 W = TypeVar("W")
 
 _TRIES = 200
+_NAMES = ("cn", "sn", "givenName", "displayName", "mail")
 
 
 class PasswordFiles(Protocol):
@@ -69,6 +70,7 @@ class LdapAccountFlow:
         if self._wanted.settings.update_password == "when_changed":
             self._read_passwords(self._with_entries(seen), refused)
             seen = replace(seen, passwords=self._compared(seen, refused))
+        seen = replace(seen, shows_passwords=self._reader.shows_passwords(seen))
         needing = plan.decide(self._wanted, seen).passwords_for
         if needing and not self._directory.protects_secrets:
             raise Refused(
@@ -284,10 +286,19 @@ class LdapAccountFlow:
         # A file without a password in the directory comes from a run that was cut short.
         kept = None if self._wanted.settings.update_password == "always" else self._files.find(path)
         if kept is None:
-            self._secrets[uid] = self._new_password()
+            self._secrets[uid] = self._unlike_names(account)
             self._files.write(path, f"{self._secrets[uid]}\n".encode())
         else:
             self._secrets[uid] = self._password_in(path, account)
+
+    def _unlike_names(self, account: Account) -> str:
+        """A new password; one that resembles a name by chance is passed over."""
+        names = [account.uid, *(value for name in _NAMES for value in account.given.get(name, ()))]
+        for _try in range(_TRIES):
+            password = self._new_password()
+            if not passwords.resembles(password, names):
+                break
+        return password
 
     def _password_in(self, path: str, account: Account) -> str:
         content = self._files.read(path)

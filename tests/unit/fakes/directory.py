@@ -57,6 +57,9 @@ class FakeDirectory:
     def identity(self) -> str:
         return f"cn=manager,{self.suffix}"
 
+    def may_read(self, where: str, attribute: str) -> bool:
+        return False
+
     def search(self, base: str, filter_: str, attributes: Sequence[str], *, below: bool = True) -> tuple[Entry, ...]:
         if not base:
             return (Entry("", {"namingcontexts": (self.suffix,), "supportedcontrol": (PPOLICY,)}),)
