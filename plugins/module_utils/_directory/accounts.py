@@ -142,6 +142,8 @@ def _edited(account: Account, held: Entry, schema: Schema) -> dict[str, Values]:
     """The attributes the task edits by name."""
     edited = dict(account.edits.exact)
     for name, values in account.edits.extra.items():
+        if name == "objectClass":  # joins the classes that the account needs anyway
+            continue
         present = edited.get(name, held.values_of(name))
         edited[name] = (*present, *compare.missing(name, values, present, schema))
     for name, values in account.edits.unwanted.items():
