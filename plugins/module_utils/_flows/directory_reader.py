@@ -13,7 +13,7 @@ from .._directory.draft import RenameWrite
 from .._directory.model import Entry, Op, Seen, Server, Wanted
 from .._directory.schema import Schema, schema_from
 
-_FILTER_TERMS = 200
+_FILTER_TERMS = 1000
 _ROOT_ATTRIBUTES = ("namingContexts", "supportedControl", "subschemaSubentry", "vendorName")
 _ANYTHING = "(objectClass=*)"
 
