@@ -1,6 +1,6 @@
 # Copyright: Kubestead contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Temporary files that a killed run left beside a kubeconfig: found, and removed by whoever holds the kubeconfig's lock."""
+"""What a killed run left beside a kubeconfig: temporary files, and the lock. Found without a lock, removed under it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from posixpath import basename, dirname
 from typing import Optional
 
@@ -18,6 +18,8 @@ from .kube_lock import is_stale
 from .safe_folder import READ, Rules, destination, explained, lstat, opened_folder, resolved
 
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.tmp", re.DOTALL)
+# What stands beside a kubeconfig under its name: its lock and its backups.
+_BESIDE = re.compile(r"\.(?:lock|[0-9]{8}T[0-9]{6}Z(?:-[0-9]+)?\.backup)\Z")
 _LONGEST = 200
 _OLD = 60.0
 _RECORD_BYTES = 4096
@@ -37,10 +39,9 @@ class Leftovers:
         for folder, names in folders.items():
             _path, owner = next(iter(names.values()))
             with contextlib.suppress(CollError, OSError), opened_folder(folder, Rules.of(owner, None)) as opened:
-                for _name, kubeconfig, entry in _temporaries(opened):
-                    path, _owner = names.get(kubeconfig) or names.get(kubeconfig.removesuffix(".lock"), ("", None))
-                    if path:
-                        found[path] = found.get(path, False) or time.time() - entry.st_mtime > _OLD
+                for owned_by, old in _litter(opened, names):
+                    path = names[owned_by][0]
+                    found[path] = found.get(path, False) or old
         return found
 
     def sweep(self, path: str, *, owner: Optional[str] = None) -> None:
@@ -57,11 +58,31 @@ def _places(path: str) -> tuple[str, ...]:
     return (path, resolved(path)) if os.path.islink(path) else (path,)
 
 
+def _litter(folder: int, names: Container[str]) -> Iterator[tuple[str, bool]]:
+    """Which of the kubeconfigs have litter, and whether it is surely nobody's."""
+    for _temporary, made_for, entry in _temporaries(folder):
+        name = _kubeconfig(made_for, names)
+        if name is not None:
+            yield name, time.time() - entry.st_mtime > _OLD
+    for lock in os.listdir(folder):
+        if lock.endswith(".lock") and lock[:-5] in names and _is_dead(folder, lock):
+            yield lock[:-5], True
+
+
+def _kubeconfig(made_for: str, names: Container[str]) -> Optional[str]:
+    """The kubeconfig that a temporary file was made for, or for the lock or a backup of."""
+    if made_for in names:
+        return made_for
+    match = _BESIDE.search(made_for)
+    return made_for[: match.start()] if match and made_for[: match.start()] in names else None
+
+
 def _sweep(folder: int, name: str, rules: Rules) -> None:
-    for temporary, kubeconfig, entry in _temporaries(folder):
-        of_lock = kubeconfig == f"{name}.lock"[:_LONGEST]
-        ours = kubeconfig == name[:_LONGEST] or (of_lock and _is_dead(folder, temporary, entry))
-        if ours and entry.st_uid in rules.trusted:
+    """Temporary files of the content can be of nobody alive, because we hold the lock; those of a lock may be."""
+    for temporary, made_for, entry in _temporaries(folder):
+        ours = _kubeconfig(made_for, (name[:_LONGEST],)) is not None and entry.st_uid in rules.trusted
+        waits = made_for == f"{name}.lock"[:_LONGEST] and time.time() - entry.st_mtime < _OLD
+        if ours and not (waits and not _is_dead(folder, temporary)):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary, dir_fd=folder)
 
@@ -75,10 +96,8 @@ def _temporaries(folder: int) -> Iterator[tuple[str, str, os.stat_result]]:
             yield name, match["name"], entry
 
 
-def _is_dead(folder: int, name: str, entry: os.stat_result) -> bool:
-    """Whether the run that was about to take a lock is gone."""
-    if time.time() - entry.st_mtime > _OLD:
-        return True
+def _is_dead(folder: int, name: str) -> bool:
+    """Whether a lock, or what was to become one, has a record of a run that is gone."""
     try:
         with os.fdopen(os.open(name, READ, dir_fd=folder), "rb") as stream:
             return is_stale(stream.read(_RECORD_BYTES))

@@ -165,7 +165,7 @@ class RenderFlow:
         facts = self._advice(file, made, seen.now)
         key = entry_key(KIND, file.name)
         if made.action == "unchanged" and file.path in seen.littered:
-            return Verdict(KIND, file.name, "updated", "temporary files of a killed run", facts), Step("tidy", file.name, key)
+            return Verdict(KIND, file.name, "updated", "left behind by a killed run", facts), Step("tidy", file.name, key)
         if made.action == "unchanged":
             login = seen.logins.get(file.name)
             if isinstance(login, CollError):

@@ -181,7 +181,7 @@ def test_litter_of_a_killed_run_is_removed(world: World) -> None:
     _run, foretold = world.run([person("anna"), person("bert")], check=True)
     run, entries = world.run([person("anna"), person("bert")])
     assert entries == foretold
-    assert entries["/k/anna.config"]["reason"] == "temporary files of a killed run"
+    assert entries["/k/anna.config"]["reason"] == "left behind by a killed run"
     assert (world.leftovers.swept, len(run.done)) == (["/k/anna.config"], 1)
     world.run([person("bert", {"token": "new"})])
     assert world.leftovers.swept == ["/k/anna.config", "/k/bert.config"]
