@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LAB = str(ROOT / "tests" / "lab" / "lab")
-NO_NODES = ("--only", "control-plane,directory")
+NO_NODES = ("--only", "control-plane,directory,directory389")
 
 
 def run(*arguments: str, stdin: str = "", env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -83,6 +83,13 @@ LDAP = "-x -D $KUBESTEAD_LDAP_BIND_DN -y $KUBESTEAD_LDAP_BIND_PW_FILE"
 @pytest.mark.parametrize("server", ["-H $KUBESTEAD_LDAP_URI", "-ZZ -H $KUBESTEAD_LDAP_PLAIN_URI"])
 def test_the_manager_logs_in_by_tls(server: str) -> None:
     assert inside(f"ldapwhoami {server} {LDAP}").stdout.strip() == "dn:cn=manager,dc=example,dc=org"
+
+
+def test_the_manager_logs_in_to_the_second_directory_too() -> None:
+    who = "-x -D $KUBESTEAD_LDAP389_BIND_DN -y $KUBESTEAD_LDAP389_BIND_PW_FILE"
+    for server in ("-H $KUBESTEAD_LDAP389_URI", "-ZZ -H $KUBESTEAD_LDAP389_PLAIN_URI"):
+        done = inside(f"LDAPTLS_CACERT=$KUBESTEAD_LDAP389_CA ldapwhoami {server} {who}")
+        assert done.stdout.strip() == "dn: cn=manager,dc=example,dc=org"
 
 
 def test_nobody_reads_passwords_without_a_login_and_a_wrong_ca_is_refused() -> None:
@@ -187,7 +194,7 @@ def test_a_killed_up_is_continued_and_down_leaves_nothing(second: dict[str, str]
     assert done.returncode == 0, done.stderr
     assert time.monotonic() - began < 30
     running = pids(second)
-    assert "-" not in [running[name] for name in ("etcd", "kube-apiserver", "kube-controller-manager", "slapd")]
+    assert "-" not in [running[name] for name in ("etcd", "kube-apiserver", "kube-controller-manager", "slapd", "ns-slapd")]
     commands = [trace for trace in traces(second["KUBESTEAD_LAB_NAME"]) if "etcd --data-dir" in trace]
     assert len(commands) == 1
     assert run("down", env=second).returncode == 0

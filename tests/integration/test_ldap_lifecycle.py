@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -216,3 +217,18 @@ def test_a_lost_file_of_a_generated_password_brings_a_new_password(place: Place)
     done = place.run(anna, **when)
     assert "file of the password is missing" in done.entry(anna["uid"])["reason"]
     assert place.password_of("anna") != first and place.may_log_in("anna", place.password_of("anna"))
+
+
+def test_a_hash_is_stored_as_it_is_or_refused_with_the_servers_reason(place: Place) -> None:
+    anna = place.uid("anna")
+    raw = hashlib.sha1(THIRD.encode() + b"saltsalt").digest() + b"saltsalt"
+    stored = "{SSHA}" + base64.b64encode(raw).decode()
+    done = place.run({"uid": anna, "password_hash": stored})
+    assert stored not in done.output
+    if place.is_389:  # its policy lets nobody but its directory manager store hashes
+        assert done.status != 0 and "storage scheme" in done.entry(anna)["error"]["ldap_text"]
+        return
+    assert place.may_log_in("anna", THIRD)
+    when = {"update_password": "when_changed"}
+    assert not place.run({"uid": anna, "password_hash": stored}, **when)["changed"]
+    assert not place.run({"uid": anna, "password": THIRD}, **when)["changed"]

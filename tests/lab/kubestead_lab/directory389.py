@@ -181,29 +181,26 @@ def _make_certificate_store(folder: Path) -> None:
 
 
 def _make_instance(lab: Lab) -> None:
-    """Put the instance together; the configuration is written last, so that a killed start leaves none half-made."""
+    """Put the instance together and fill it; the stamp comes last, so that a killed start begins anew."""
     folder = folder_of(lab)
-    if (folder / "config" / "dse.ldif").exists():
+    if (folder / "made").exists():
         return
     for name in _PLACES:
         remove_tree(folder / name)
-        (folder / name).mkdir(mode=0o700, parents=True)
+    for name in _PLACES:
+        (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in ("slapd-collations.conf", "certmap.conf"):
         write(folder / "config" / name, Path("/etc/dirsrv/config", name).read_text())
     write(folder / "config" / "schema" / "99user.ldif", Path("/etc/dirsrv/schema/99user.ldif").read_text())
     write(folder / "config" / "schema" / "60sshpublickey.ldif", SSH_SCHEMA)
     _make_certificate_store(folder)
+    admin_hash = salted_hash(_password(lab, "admin"), os.urandom(8))
+    write(folder / "config" / "dse.ldif", configuration(_TEMPLATE.read_text(), folder, admin_hash), 0o600)
     write(folder / "first.ldif", first_entries(_password(lab, "manager")), 0o600)
-    whole = configuration(_TEMPLATE.read_text(), folder, salted_hash(_password(lab, "admin"), os.urandom(8)))
-    configured = folder / "config" / "dse.ldif"
-    write(configured, whole, 0o600)
-    try:
-        load = ["ns-slapd", "ldif2db", "-D", str(folder / "config"), "-n", "lab", "-i", str(folder / "first.ldif")]
-        output(load, what="fill the second directory")
-    except LabError:
-        configured.unlink()
-        raise
+    load = ["ns-slapd", "ldif2db", "-D", str(folder / "config"), "-n", "lab", "-i", str(folder / "first.ldif")]
+    output(load, what="fill the second directory")
     (folder / "first.ldif").unlink()
+    write(folder / "made", "")
 
 
 def prepare(lab: Lab) -> None:
