@@ -376,3 +376,76 @@ def test_an_account_that_exists_twice_or_elsewhere_is_told_apart(world: World) -
     assert world.go({"uid": "ben", "cn": "Ben"})["ben"].facts["dn"] == f"uid=ben,ou=sub,{USERS}"
     world.directory.put(f"uid=anna,ou=sub,{USERS}", **held)
     assert "exists 2 times" in str(error(world.go({"uid": "anna", "cn": "New"})["anna"]))
+
+
+def test_who_is_archived_is_locked_then_taken_out_of_groups_then_moved(world: World) -> None:
+    world.directory.put(f"ou=left,{USERS}", objectClass=["organizationalUnit"], ou=["left"])
+    archive = {"archive_base": f"ou=left,{USERS}", "delete_policy": "archive"}
+    world.go({"uid": "anna", "groups": ["dev"], "ssh_keys": ["ssh-ed25519 AAAA anna"]}, {"uid": "ben"}, **archive)
+    before = len(world.directory.writes)
+    done = world.go({"uid": "anna", "state": "absent"}, **archive)
+    assert (done["anna"].action, done["anna"].reason) == ("removed", "archived")
+    kinds = [(type(op).__name__, op.dn.partition(",")[0]) for op in world.directory.writes[before:]]
+    assert kinds == [("Modify", "uid=anna"), ("Modify", "uid=anna"), ("Modify", "cn=dev"), ("Rename", "uid=anna")]
+    assert actions(world.go({"uid": "anna", "state": "absent"}, **archive)) == {"anna": "unchanged"}
+    taken = world.go({"uid": "carl", "uid_number": str(done["anna"].facts.get("uid_number", 10000))}, **archive)
+    assert "belongs to uid=anna,ou=left" in str(error(taken["carl"]))
+    back = world.go({"uid": "anna"}, **archive)["anna"]
+    assert back.facts["enabled"] is False and "was archived" in back.reason
+    assert world.account("anna")["sshpublickey"] == ["# disabled: ssh-ed25519 AAAA anna"]
+    assert world.go({"uid": "anna", "enabled": True}, **archive)["anna"].facts["enabled"] is True
+    assert world.account("anna")["sshpublickey"] == ["ssh-ed25519 AAAA anna"]
+
+
+def test_an_archive_counts_as_a_removal_and_needs_a_lock_that_works(world: World) -> None:
+    world.directory.put("ou=left,dc=example,dc=org", objectClass=["organizationalUnit"], ou=["left"])
+    archive = {"archive_base": "ou=left,dc=example,dc=org", "delete_policy": "archive"}
+    world.go({"uid": "anna"}, **archive)
+    with pytest.raises(Refused, match="max_deletes is 0"):
+        world.go({"uid": "anna", "state": "absent"}, max_deletes=0, **archive)
+    world.directory.put("cn=default,ou=policies,dc=example,dc=org", objectClass=["pwdPolicy"], pwdLockout=["FALSE"])
+    assert "pwdLockout FALSE" in str(error(world.go({"uid": "anna", "state": "absent"}, **archive)["anna"]))
+
+
+def test_a_renamed_account_keeps_its_groups_and_whoever_cannot_get_the_new_name_is_told(world: World) -> None:
+    world.go({"uid": "old", "groups": ["dev"]})
+    world.go(groups=({"cn": "names", "kind": "groupOfNames", "members": {"set": ["old"]}},))
+    wanted = {"uid": "new", "renamed_from": "old", "groups": ["dev"]}
+    foretold = world.go(wanted, check=True)
+    done = world.go(wanted)
+    assert actions(foretold) == actions(done) == {"new": "updated", "dev": "unchanged"}
+    assert world.group("dev")["memberuid"] == ["new"] and world.group("names")["member"] == [f"uid=new,{USERS}"]
+    assert actions(world.go(wanted)) == {"new": "unchanged", "dev": "unchanged"}
+    world.go({"uid": "other"})
+    clash = world.go({"uid": "new", "renamed_from": "other"})
+    assert "which it is to be renamed from" in str(error(clash["new"]))
+
+
+def test_the_identity_of_the_task_is_not_renamed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.go({"uid": "root"})
+    monkeypatch.setattr(world.directory, "identity", lambda: f"UID=Root, {USERS}")
+    assert "not renamed" in str(error(world.go({"uid": "admin", "renamed_from": "root"})["admin"]))
+
+
+def test_a_placeholder_stands_in_only_while_nobody_else_is_there(world: World) -> None:
+    option = {"empty_groups": "placeholder"}
+    names = {"cn": "names", "kind": "groupOfNames"}
+    nobody = f"cn=kubestead-nobody,{GROUPS}"
+    world.go({"uid": "bad", "mail": ["ü@x"], "groups": ["names"]}, groups=(names,), **option)
+    assert world.group("names")["member"] == [nobody]
+    assert actions(world.go(groups=(names,), **option)) == {"names": "unchanged"}
+    world.go({"uid": "anna", "groups": ["names"]}, groups=(names,), **option)
+    assert world.group("names")["member"] == [f"uid=anna,{USERS}"]
+    world.go(groups=({**names, "members": {"set": []}},), **option)
+    assert world.group("names")["member"] == [nobody]
+
+
+def test_a_digest_of_the_password_is_kept_only_once_it_is_set(world: World) -> None:
+    when = {"update_password": "when_changed"}
+    world.go({"uid": "anna", "password": "First-5555-word"}, **when)
+    assert list(world.files.content) == ["/pw/.last-set/anna"] and b"First" not in world.files.content["/pw/.last-set/anna"]
+    assert actions(world.go({"uid": "anna", "password": "First-5555-word"}, **when)) == {"anna": "unchanged"}
+    assert world.go({"uid": "anna", "password": "Second-5555-word"}, **when)["anna"].reason == "password differs"
+    world.files.content.clear()
+    assert "unverifiable" in world.go({"uid": "anna", "password": "Second-5555-word"}, **when)["anna"].reason
+    assert actions(world.go({"uid": "anna", "password": "Second-5555-word"}, **when)) == {"anna": "unchanged"}
