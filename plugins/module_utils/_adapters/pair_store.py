@@ -86,6 +86,9 @@ class PairStore:
             self._make_links(name)
             for file in (_KEY, _CERTIFICATE):
                 self._protect(self._path(name, version, file))
+            for other in self._versions(name):
+                if other != version and not self._recorded(name, other):
+                    self._remove_folder(self._path(name, other))
             self._files.remove(self._path(name, version, _RECORD))
 
     def drop(self, name: str, version: str = "") -> None:
@@ -132,7 +135,13 @@ class PairStore:
             stored = self._files.find(self._path(name, current, file))
             if stored is not None and stored.mode & 0o077:
                 return f"the mode of {file} was {stored.mode:04o}"
+        if any(other != current and not self._recorded(name, other) for other in self._versions(name)):
+            return "an older pair was left over"
         return ""
+
+    def _recorded(self, name: str, version: str) -> bool:
+        """Whether a request was made with it, which is then to be withdrawn first."""
+        return os.path.lexists(self._path(name, version, _RECORD))
 
     def _check_link(self, name: str, suffix: str, version: Optional[str]) -> bool:
         """Whether a link is right for a version: there is none to a key that the person kept."""

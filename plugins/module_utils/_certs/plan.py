@@ -80,11 +80,11 @@ def due(wanted: Wanted, pairs: Mapping[str, Pair], now: int) -> tuple[Person, ..
 
 
 def needs_requests(wanted: Wanted, pairs: Mapping[str, Pair], now: int) -> bool:
-    """Whether the requests on the server matter: when nobody is due and nobody is to go, they do not."""
+    """Whether the requests on the server matter: when nobody is due, nobody is to go and nothing was left over, they do not."""
     if wanted.local:
         return False
-    gone = any(not person.present or pairs[person.name].leftover is not None for person in wanted.people)
-    return gone or bool(due(wanted, pairs, now))
+    begun = any(pairs[one.name].leftover is not None or pairs[one.name].attempts for one in wanted.people)
+    return begun or not all(person.present for person in wanted.people) or bool(due(wanted, pairs, now))
 
 
 def decide(wanted: Wanted, seen: Seen) -> Decision:
@@ -221,19 +221,19 @@ def _not_due(person: Person, pair: Pair, seen: Seen, objects: tuple[Obj, ...]) -
     if leftover is not None:
         same = [obj for obj in objects if obj["metadata"]["name"] == leftover.object_name]
         request = next((obj for obj in same if not differences(obj, leftover, seen.requester)), None)
-    job = Job(person, pair, leftover, request)
+    job = Job(person, pair, leftover, request, pair.attempts, objects)
     facts = {**_places(pair, person), **certificate_facts(pair.certificate, seen.now)}
     error, told = _login_of(person, seen)
     facts.update(told)
     if error is not None:
         return _Item(Verdict(KIND, person.name, "failed", "the login failed", facts, error), job)
-    if leftover is None and not pair.untidy:
+    if leftover is None and not pair.untidy and not pair.attempts:
         return _Item(Verdict(KIND, person.name, "unchanged", "", facts), job)
     reason = pair.untidy or "an earlier run had not finished cleaning up"
-    step = Step(
-        "tidy", f"key and certificate of {person.name}", entry_key(KIND, person.name), {"state": reason}, {"state": "tidy"}
-    )
-    return _Item(Verdict(KIND, person.name, "updated", reason, facts), job, ((CLEAN, step),))
+    entry = entry_key(KIND, person.name)
+    stale = tuple((DISCARD, Step("discard", discard_target(attempt), entry)) for attempt in pair.attempts)
+    tidy = Step("tidy", f"key and certificate of {person.name}", entry, {"state": reason}, {"state": "tidy"})
+    return _Item(Verdict(KIND, person.name, "updated", reason, facts), job, (*stale, (CLEAN, tidy)))
 
 
 def _absent(person: Person, seen: Seen, objects: tuple[Obj, ...]) -> _Item:

@@ -87,16 +87,23 @@ class RequestDesk:
         waiting = {self.objects[step.entry]["metadata"]["name"]: step for step in steps}
         ended: dict[Step, Ending] = {}
         self._take_endings((self.objects[step.entry] for step in steps), waiting, ended)
-        if waiting:
-            for event in self._kube.watch(REQUESTS, self._version, seconds=self._wait, query=_OURS):
-                self._take_endings((event["object"],), waiting, ended, last=event["type"] == "DELETED")
-                if not waiting:
-                    break
+        broken = self._watch(waiting, ended) if waiting else None
         if waiting:  # a last look, in case the watch lost something
             self._take_endings(self._kube.list_all(REQUESTS, _OURS).objects, waiting, ended)
         for step in waiting.values():
-            ended[step] = timed_out(self._name(step), standing(self.objects[step.entry]), self._wait)
+            ended[step] = broken or timed_out(self._name(step), standing(self.objects[step.entry]), self._wait)
         return ended
+
+    def _watch(self, waiting: dict[str, Step], ended: dict[Step, Ending]) -> Optional[CollError]:
+        """Watch until nobody waits or time is over; the error when the watch could not go on."""
+        try:
+            for event in self._kube.watch(REQUESTS, self._version, seconds=self._wait, query=_OURS):
+                self._take_endings((event["object"],), waiting, ended, last=event["type"] == "DELETED")
+                if not waiting:
+                    return None
+        except BackendFailed as exc:
+            return exc
+        return None
 
     def remove(self, obj: Obj) -> None:
         """Remove one of our requests; that it is gone, or is another by now, is as good."""

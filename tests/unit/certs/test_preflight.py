@@ -186,4 +186,6 @@ def test_another_signer_is_a_reason(world: World) -> None:
     world.run("anna")
     done = world.run("anna", signer="example.com/people", wait_timeout="1s")
     assert done["anna"].reason.startswith("signer changed") and "not signed" in done.error("anna")
-    assert world.run("anna").action("anna") == ("unchanged", "")
+    assert len(world.requests()) == 1
+    assert world.run("anna").action("anna") == ("updated", "an earlier run had not finished cleaning up")
+    assert world.requests() == {} and not world.run("anna").changed
