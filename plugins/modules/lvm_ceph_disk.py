@@ -20,10 +20,15 @@ description:
     not touched. The disk the node runs from is refused with any consent.
   - Identity and content of a disk are read again right before it is erased and right before it becomes a physical volume. A
     disk that was replaced, renumbered or written to in between is refused.
-  - Only adds. Volumes are never resized or removed, and LVM is never run with a force option.
-  - A run that was ended at any moment is continued by the next one.
+  - With O(state=present) it only adds. Volumes are never shrunk, they grow only where O(volume_groups[].grow) says so, and LVM
+    is never run with a force option.
+  - A run that was ended at any moment, in the middle of an erase too, is continued by the next one with the same consent.
+  - A disk below a multipath device or an md array of whole disks stands for the device above it.
 notes:
-  - Needs C(lvm2), a running C(udev) and C(lsblk) and C(wipefs) of util-linux 2.33 or newer on the node, and root.
+  - Needs C(lvm2), a running C(udev), and C(lsblk) and C(wipefs) of util-linux on the node, and root.
+  - An erase covers all signatures libblkid knows, both copies of a GPT, LVM metadata, BlueStore's labels at 0, 1, 10, 100 and
+    1000 GiB, the begin and end of each partition, and entries of LVM's devices file. It makes a disk blank for every tool; it
+    is no protection against somebody who reads the disk's surface.
   - Between the last look at a disk and C(pvcreate) a few milliseconds remain in which another program could take the disk,
     since no lock is respected by all tools. C(pvcreate) looks for signatures itself and then gives up.
   - Volumes are placed on one disk each where they fit, so that a dead disk costs as few of them as possible.
@@ -97,7 +102,7 @@ options:
         description:
           - With V(volumes) the disk becomes part of the volume group that names it.
           - With V(raw) the disk is handed to Rook as it is. It must be blank, or carry nothing but BlueStore labels, and is
-            never written to.
+            never written to. Encryption at rest (C(encryptedDevice)) needs this layout.
         type: str
         choices:
           - raw
@@ -107,6 +112,11 @@ options:
         description:
           - Ceph's device class of the disk, such as V(ssd). Ceph finds out by itself when there is none.
         type: str
+      discard:
+        description:
+          - Whether an erase also runs C(blkdiscard) over the whole disk. Never set this for a thin or a shared LUN.
+        type: bool
+        default: false
   volume_groups:
     description:
       - The volume groups, each of whole disks.
@@ -137,14 +147,28 @@ options:
             required: true
           size:
             description:
-              - At least 5 GiB, as bytes or with a unit (V(100GiB), rounded up to whole extents of 4 MiB), as a percentage of
+              - At least 5 GiB (1 GiB with O(volume_groups[].metadata_for)), as bytes or with a unit (V(100GiB), rounded up to whole extents of 4 MiB), as a percentage of
                 the group (V(25%), rounded down), or V(rest) for all that the other volumes leave.
             type: str
             required: true
       split:
         description:
-          - Number of equal volumes, from 1 to 100, named C(osd1), C(osd2) and so on.
+          - Number of equal volumes, from 1 to 100, named C(osd1), C(osd2) and so on, or C(db1), C(db2) and so on with
+            O(volume_groups[].metadata_for).
         type: int
+      grow:
+        description:
+          - Whether volumes may grow. A larger size, and the room of a disk that was added or became larger itself, are then
+            given to the volumes by their sizes. Percentages and V(rest) are resolved anew; nothing is ever shrunk.
+        type: bool
+        default: false
+      metadata_for:
+        description:
+          - Name of the group of the task whose data volumes get the volumes of this one for their databases, the first the
+            first, the second the second, and so on. Both groups have the same number of volumes.
+          - The database volumes appear in RV(storage_node) only as C(metadataDevice) of the volume they serve. Rook takes
+            them from version 1.20 on, one for one data volume, and Ceph refuses a pair of the same device class.
+        type: str
       device_class:
         description:
           - Ceph's device class of the volumes. Without it, that of the disks, if they all have the same one.
@@ -171,6 +195,12 @@ options:
                 M(kubestead.platform.lvm_ceph_disk_info). With other findings the disk is refused.
             type: str
             required: true
+          osd_fsids:
+            description:
+              - The fsids of the OSDs that the disk holds, as named by the refusal. Without them a disk that holds an OSD counts
+                as live. Ask Ceph first (C(ceph osd safe-to-destroy)).
+            type: list
+            elements: str
   node_name:
     description:
       - Name of the node in Kubernetes, by default its host name. It is part of the ownership that is written into LVM.
@@ -187,10 +217,13 @@ options:
     default: stop
   state:
     description:
-      - The volumes are to exist.
+      - With V(present) the volumes are to exist.
+      - With V(absent) the volume groups of the task are removed with all of their volumes and their disks are erased, with the
+        same consent as any other disk. What does not carry this module's tags is left as it is. Disks without a group are too.
     type: str
     choices:
       - present
+      - absent
     default: present
 seealso:
   - module: kubestead.platform.lvm_ceph_disk_info
@@ -237,6 +270,29 @@ EXAMPLES = r"""
     consent:
       wipe:
         - {id: data1, seen: 4f6a1c02d9e8b7a3}
+
+- name: Data on two large disks, their databases on a fast one
+  kubestead.platform.lvm_ceph_disk:
+    disks:
+      - {id: hdd1, match: {serial: ZL2A1111}, device_class: hdd}
+      - {id: hdd2, match: {serial: ZL2A2222}, device_class: hdd}
+      - {id: nvme, match: {wwn: eui.002538b411b2c3d4}, device_class: nvme}
+    volume_groups:
+      - {name: data, disks: [hdd1, hdd2], split: 2}
+      - {name: fast, disks: [nvme], split: 2, metadata_for: data}
+
+- name: Take it all away again, with the digests that lvm_ceph_disk_info prints
+  kubestead.platform.lvm_ceph_disk:
+    disks:
+      - {id: data1, match: {serial: S4EWNX0R123456}}
+    volume_groups:
+      - {name: osds, disks: [data1], split: 1}
+    consent:
+      wipe:
+        - id: data1
+          seen: 91c27be0aa134f56
+          osd_fsids: [3a0c8d3e-5f7b-4f0e-9c55-2f0b8a7f1f11]
+    state: absent
 """
 
 RETURN = r"""
@@ -285,7 +341,7 @@ entries:
       description: The disk's id, the group's name, or C(group/volume).
       type: str
     action:
-      description: C(created), C(updated), C(unchanged), C(skipped) or C(failed).
+      description: C(created), C(updated), C(unchanged), C(removed), C(skipped) or C(failed).
       type: str
     reason:
       description: Why.
@@ -346,6 +402,7 @@ DISK: dict[str, dict[str, Any]] = {
     "expect": {"type": "dict", "options": CRITERIA},
     "layout": {"type": "str", "choices": ["raw", "volumes"], "default": "volumes"},
     "device_class": {"type": "str"},
+    "discard": {"type": "bool", "default": False},
 }
 VOLUME = {"name": {"type": "str", "required": True}, "size": {"type": "str", "required": True}}
 GROUP: dict[str, dict[str, Any]] = {
@@ -353,16 +410,22 @@ GROUP: dict[str, dict[str, Any]] = {
     "disks": {"type": "list", "elements": "str", "required": True},
     "volumes": {"type": "list", "elements": "dict", "options": VOLUME},
     "split": {"type": "int"},
+    "grow": {"type": "bool", "default": False},
+    "metadata_for": {"type": "str"},
     "device_class": {"type": "str"},
 }
-WIPE = {"id": {"type": "str", "required": True}, "seen": {"type": "str", "required": True}}
+WIPE: dict[str, dict[str, Any]] = {
+    "id": {"type": "str", "required": True},
+    "seen": {"type": "str", "required": True},
+    "osd_fsids": {"type": "list", "elements": "str"},
+}
 SPEC: dict[str, dict[str, Any]] = {
     "disks": {"type": "list", "elements": "dict", "required": True, "options": DISK},
     "volume_groups": {"type": "list", "elements": "dict", "options": GROUP},
     "consent": {"type": "dict", "options": {"wipe": {"type": "list", "elements": "dict", "options": WIPE}}},
     "node_name": {"type": "str"},
     "on_error": {"type": "str", "choices": ["stop", "continue"], "default": "stop"},
-    "state": {"type": "str", "choices": ["present"], "default": "present"},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }
 
 

@@ -17,7 +17,7 @@ description:
   - Returns, for each disk, a verdict, everything found on it with offset, type and UUID, and the digest C(seen) that a consent
     to erase it must give.
 notes:
-  - Needs C(lvm2), and C(lsblk) and C(wipefs) of util-linux 2.33 or newer on the node, and root.
+  - Needs C(lvm2), and C(lsblk) and C(wipefs) of util-linux on the node, and root.
   - Data without a signature is found by reading the first and last MiB, the places of BlueStore labels, and 64 spots between.
 extends_documentation_fragment:
   - kubestead.platform.attributes
@@ -109,6 +109,11 @@ options:
         description:
           - Ceph's device class of a disk that is V(raw).
         type: str
+      discard:
+        description:
+          - Taken so that the same list serves both modules; without effect here.
+        type: bool
+        default: false
   node_name:
     description:
       - Name of the node in Kubernetes, by default its host name. Volumes made under another name are not this node's.
@@ -150,6 +155,7 @@ entries:
       findings:
         - {offset: 1080, type: ext4, uuid: 3f0c0c3e-9d0d-4c07-8a5f-6d1f2f1f0c11}
       seen: 4f6a1c02d9e8b7a3
+      osd_fsids: []
       layout: volumes
       device_class: ""
       identity_problem: ""
@@ -164,8 +170,14 @@ entries:
       type: list
       elements: dict
     seen:
-      description: Digest of the disk's identity and findings; empty when nothing was found.
+      description:
+        - Digest of the disk's identity and findings; empty when nothing was found. Of a disk of ours it is the one that
+          O(kubestead.platform.lvm_ceph_disk#module:state=absent) asks for.
       type: str
+    osd_fsids:
+      description: The fsids of the OSDs that the disk holds.
+      type: list
+      elements: str
     identity_problem:
       description: Why the disk cannot be told from others and would be refused; empty when it can.
       type: str
@@ -210,6 +222,7 @@ DISK: dict[str, dict[str, Any]] = {
     "expect": {"type": "dict", "options": CRITERIA},
     "layout": {"type": "str", "choices": ["raw", "volumes"], "default": "volumes"},
     "device_class": {"type": "str"},
+    "discard": {"type": "bool", "default": False},
 }
 SPEC: dict[str, dict[str, Any]] = {
     "disks": {"type": "list", "elements": "dict", "options": DISK},

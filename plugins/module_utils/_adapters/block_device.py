@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import os
 import stat
+import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from .._core.errors import BackendFailed, Conflict
@@ -27,6 +29,8 @@ _ATTRIBUTES = (
     "device/model",
     "device/name",
     "device/vpd_pg80",
+    "dm/uuid",
+    "md/uuid",
 )
 _SECTOR = 512
 _CHUNK = 1 << 20
@@ -35,14 +39,17 @@ _CHUNK = 1 << 20
 class BlockDevices:
     """Implements the ``Blocks`` port on the running kernel; the roots can be moved for tests."""
 
-    def __init__(self, sys_block: str = "/sys/block", proc: str = "/proc") -> None:
+    def __init__(self, sys_block: str = "/sys/block", proc: str = "/proc", lvm: str = "/etc/lvm") -> None:
         self._sys_block = sys_block
         self._proc = proc
+        self._lvm = lvm
 
     def tables(self) -> Tables:
         """The node's name, mounts and swap areas."""
         mountinfo = _text(f"{self._proc}/self/mountinfo")
-        return Tables(os.uname().nodename, parsers.mounts(mountinfo), parsers.swaps(_text(f"{self._proc}/swaps")))
+        swaps = parsers.swaps(_text(f"{self._proc}/swaps"))
+        listed = parsers.devices_file(_text(f"{self._lvm}/devices/system.devices"))
+        return Tables(os.uname().nodename, parsers.mounts(mountinfo), swaps, listed)
 
     def inventory(self, knames: Sequence[str]) -> Mapping[str, SysBlock]:
         """Attributes, holders (of the partitions too) and partitions of disks."""
@@ -65,25 +72,23 @@ class BlockDevices:
                 descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             with _attempting(f"read {path}"):
+                busy = busy or _is_locked(descriptor)
                 return Probe(busy, tuple(_sample(descriptor, region) for region in regions))
         finally:
             os.close(descriptor)
 
     def zero(self, path: str, regions: Sequence[Region]) -> None:
         """Writes zeros and waits until they are on the disk."""
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC)
-        except OSError as exc:
-            if exc.errno == errno.EBUSY:
-                raise Conflict(f"{path} is in use; nothing was written to it.") from exc
-            raise BackendFailed(f"Could not open {path} for writing: {exc.strerror}.") from exc
-        try:
-            with _attempting(f"erase {path}"):
-                for region in regions:
-                    _write_zeros(descriptor, region)
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with _held_for_writing(path) as descriptor, _attempting(f"erase {path}"):
+            for region in regions:
+                _write_zeros(descriptor, region)
+            os.fsync(descriptor)
+
+    def mark(self, path: str, text: bytes) -> None:
+        """Writes the first bytes of a device and waits until they are on it."""
+        with _held_for_writing(path) as descriptor, _attempting(f"write to {path}"):
+            os.pwrite(descriptor, text, 0)
+            os.fsync(descriptor)
 
     def _block(self, kname: str) -> SysBlock:
         root = f"{self._sys_block}/{kname}"
@@ -94,7 +99,38 @@ class BlockDevices:
             if os.path.exists(f"{root}/{name}/partition")
         }
         holders = [*_names(f"{root}/holders"), *(held for part in partitions for held in _names(f"{root}/{part}/holders"))]
-        return SysBlock({name: text for name, text in attributes.items() if text}, tuple(holders), partitions)
+        mappings = {
+            name: (_text(f"{self._sys_block}/{name}/dm/name"), _text(f"{self._sys_block}/{name}/dm/uuid")) for name in holders
+        }
+        mappings = {name: entry for name, entry in mappings.items() if entry[0]}
+        return SysBlock({name: text for name, text in attributes.items() if text}, tuple(holders), partitions, mappings)
+
+
+@contextlib.contextmanager
+def _held_for_writing(path: str) -> Iterator[int]:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC)
+    except OSError as exc:
+        if exc.errno == errno.EBUSY:
+            raise Conflict(f"{path} is in use; nothing was written to it.") from exc
+        raise BackendFailed(f"Could not open {path} for writing: {exc.strerror}.") from exc
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _is_locked(descriptor: int) -> bool:
+    """Whether a program holds the lock that a running OSD keeps. udev takes a shared one for a moment: so, several looks."""
+    for wait in (0.05, 0.2, 0.5, 0.0):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(wait)
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            return False
+    return True
 
 
 def _sample(descriptor: int, region: Region) -> Sample:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Callable
 
 from .._core.errors import BackendFailed
+from .._disks.parsers import TABLE_OF
 
 # Runs a command with a time limit in seconds: exit status, standard output, standard error.
 RunCommand = Callable[[Sequence[str], float], "tuple[int, str, str]"]
@@ -27,6 +28,7 @@ _REPORTS = {
     "lvs": ("lvs", *_LVM_JSON, "vg_name,vg_uuid,lv_name,lv_size,lv_tags,lv_attr"),
 }
 _WIPEFS = ("wipefs", "--no-act", "--json", "--output", "DEVICE,OFFSET,TYPE,UUID,LABEL,USAGE")
+_WIPEFS_TABLE = ("wipefs", "--no-act", "--parsable")
 
 
 class LvmCli:
@@ -40,15 +42,21 @@ class LvmCli:
         return self._checked(_REPORTS[name], READ_TIMEOUT)
 
     def signatures(self, paths: Sequence[str]) -> str:
-        """wipefs' JSON report."""
-        return self._checked((*_WIPEFS, *paths), READ_TIMEOUT)
+        """wipefs' JSON report; where it writes none (before util-linux 2.33), a table per device."""
+        argv = (*_WIPEFS, *paths)
+        status, out, err = self._run(argv, READ_TIMEOUT)
+        if status == 1 and "option" in err and "json" in err:
+            return "".join(f"{TABLE_OF}{path}\n{self._checked((*_WIPEFS_TABLE, path), READ_TIMEOUT)}\n" for path in paths)
+        return self._told(argv, READ_TIMEOUT, status, out, err)
 
     def write(self, argv: Sequence[str]) -> None:
         """A command that changes something."""
         self._checked(argv, WRITE_TIMEOUT)
 
     def _checked(self, argv: Sequence[str], timeout: float) -> str:
-        status, out, err = self._run(argv, timeout)
+        return self._told(argv, timeout, *self._run(argv, timeout))
+
+    def _told(self, argv: Sequence[str], timeout: float, status: int, out: str, err: str) -> str:
         if status == 0:
             return out
         shown = " ".join(argv)

@@ -41,6 +41,52 @@ def make_volume(group: str, name: str, runs: Sequence[Run], tags: Iterable[str])
     return ("lvcreate", *keep, "--name", name, "--extents", str(count), *_tags("--addtag", tags), group, *where)
 
 
+def grow_physical(path: str) -> Argv:
+    """Lets a physical volume fill its disk."""
+    return "pvresize", path
+
+
+def extend_volume(volume: str, runs: Sequence[Run]) -> Argv:
+    """Adds exactly these extents to a volume, named ``group/volume``."""
+    where = [f"{run.path}:{run.start}-{run.start + run.count - 1}" for run in runs]
+    return ("lvextend", "--extents", f"+{sum(run.count for run in runs)}", volume, *where)
+
+
+def activate(volume: str) -> Argv:
+    """Brings the device node of a volume."""
+    return "lvchange", "--activate", "y", volume
+
+
+def retag_group(group: str, add: Iterable[str]) -> Argv:
+    """Adds tags to a volume group."""
+    return ("vgchange", *_tags("--addtag", add), group)
+
+
+def deactivate(group: str) -> Argv:
+    """Takes away the device nodes of a group's volumes; fails while one is open."""
+    return "vgchange", "--activate", "n", group
+
+
+def remove_volumes(volumes: Sequence[str]) -> Argv:
+    """Removes inactive volumes, which LVM does without a question."""
+    return ("lvremove", *volumes)
+
+
+def remove_mapping(name: str) -> Argv:
+    """Removes a device-mapper entry; fails while it is open."""
+    return "dmsetup", "remove", name
+
+
+def unlist(pvid: str) -> Argv:
+    """Takes a physical volume out of LVM's devices file."""
+    return "lvmdevices", "--delpvid", pvid
+
+
+def discard(path: str) -> Argv:
+    """Tells the drive that nothing on it is needed."""
+    return "blkdiscard", path
+
+
 def retag(volumes: Sequence[str], remove: Iterable[str] = (), add: Iterable[str] = ()) -> Argv:
     """Changes tags of volumes, named ``group/volume``."""
     return ("lvchange", *_tags("--deltag", remove), *_tags("--addtag", add), *volumes)

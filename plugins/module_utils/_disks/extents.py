@@ -12,6 +12,7 @@ from .model import GIB, MIB
 EXTENT = 4 * MIB
 DATA_START = MIB
 SMALLEST_VOLUME = 5 * GIB
+SMALLEST_DATABASE = GIB
 
 ABSOLUTE = "absolute"
 PERCENT = "percent"

@@ -13,15 +13,20 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Optional
 
-from .model import GIB, MIB, PLANNED, SECTOR, Finding, Identity
+from .model import GIB, MIB, PLANNED, SECTOR, EraseMark, Finding, Identity
 
 BLUESTORE = "ceph_bluestore"
 UNKNOWN = "unknown-data"
+STALE = "device-mapper"
 LABEL_OFFSETS = (0, GIB, 10 * GIB, 100 * GIB, 1000 * GIB)
 LABEL_SIZE = 4096
 _LABEL = re.compile(rb"bluestore block device\n([0-9a-f-]{36})?")
 _SPOTS = 64
+MARK = "kubestead_erase"
+MARK_SIZE = 2048
+_MARK_BEGIN = b"kubestead erase\n"
 _SPOT_SIZE = 4096
 
 
@@ -66,23 +71,19 @@ def place_regions(places: Iterable[tuple[int, int]]) -> tuple[Region, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def erase_regions(size: int, places: Iterable[tuple[int, int]] = ()) -> tuple[Region, ...]:
-    """Everything to zero on a disk besides the signatures libblkid knows; both GPT copies lie in the edges."""
-    return tuple(dict.fromkeys((*place_regions([(0, size)]), *place_regions(places))))
-
-
 def probe_regions(size: int, places: Iterable[tuple[int, int]] = ()) -> tuple[Region, ...]:
-    """Everything to read of a disk."""
-    return tuple(dict.fromkeys((*erase_regions(size, places), *spot_regions(size))))
+    """Everything to read of a disk, and to zero besides the signatures libblkid knows: both GPT copies lie in the edges."""
+    return tuple(dict.fromkeys((*place_regions([(0, size)]), *place_regions(places), *spot_regions(size))))
 
 
 def from_samples(signatures: Sequence[Finding], samples: Sequence[Sample], *, unknown: bool = True) -> tuple[Finding, ...]:
     """All findings of one device: its signatures, the labels among the samples and, if nothing else, unknown data."""
     found = {(finding.offset, finding.type): finding for finding in signatures}
     for sample in samples:
-        label = _LABEL.match(sample.head)
+        at, label = sample.region.offset, _LABEL.match(sample.head)
+        if at == 0 and sample.head.startswith(_MARK_BEGIN):
+            found[(0, MARK)] = Finding(0, MARK, hashlib.sha256(sample.head).hexdigest()[:16], "other")
         if label:
-            at = sample.region.offset
             known = found.get((at, BLUESTORE))
             uuid = (label.group(1) or b"").decode() or (known.uuid if known else "")
             found[(at, BLUESTORE)] = Finding(at, BLUESTORE, uuid, "other")
@@ -103,6 +104,57 @@ def seen_digest(identity: Identity, findings: Sequence[Finding]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def mark_text(identity: Identity, seen: str, findings: Iterable[Finding], partitions: Sequence[tuple[int, int]]) -> bytes:
+    """The first bytes of a disk while it is erased. Too many findings are cut off: then a fresh consent is asked for."""
+    found = sorted({short_digest(finding) for finding in findings})
+    value = {"disk": [identity.serial, identity.wwn, identity.size], "seen": seen, "found": found[:60]}
+    text = json.dumps({**value, "parts": [list(part) for part in partitions[:16]]}, separators=(",", ":"))
+    return (_MARK_BEGIN + text.encode()).ljust(MARK_SIZE, b"\0")[:MARK_SIZE]
+
+
+def read_mark(samples: Iterable[Sample]) -> Optional[EraseMark]:
+    """The mark of an unfinished erase among samples; None when there is none, or it is damaged."""
+    head = next((sample.head for sample in samples if sample.region.offset == 0 and sample.head), b"")
+    if not head.startswith(_MARK_BEGIN):
+        return None
+    try:
+        value = json.loads(head[len(_MARK_BEGIN) : MARK_SIZE].rstrip(b"\0"))
+        serial, wwn, size = value["disk"]
+        parts = tuple((int(start), int(length)) for start, length in value["parts"])
+        return EraseMark((str(serial), str(wwn), int(size)), str(value["seen"]), frozenset(map(str, value["found"])), parts)
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def continues(mark: EraseMark, identity: Identity, findings: Iterable[Finding]) -> bool:
+    """Whether a mark is of this very disk, and nothing was put onto it since."""
+    fits = mark.disk == (identity.serial, identity.wwn, identity.size)
+    return fits and all(finding.type == MARK or short_digest(finding) in mark.found for finding in findings)
+
+
+def short_digest(finding: Finding) -> str:
+    """Stands for one finding in a mark."""
+    text = json.dumps([finding.on, finding.offset, finding.type, finding.uuid])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def part_regions(partitions: Iterable[tuple[int, int]], findings: Iterable[Finding] = ()) -> tuple[Region, ...]:
+    """What to zero of partitions on the whole disk: ends, label places, and the places of what was found on them."""
+    regions = [region for start, size in partitions for region in (*edge_regions(start, size), *label_regions(start, size))]
+    for start, size in partitions:
+        for finding in findings:
+            at = finding.offset // LABEL_SIZE * LABEL_SIZE
+            if at + LABEL_SIZE <= size:
+                regions.append(Region(start + at, LABEL_SIZE))
+    return tuple(dict.fromkeys(regions))
+
+
+def beyond_mark(regions: Iterable[Region]) -> tuple[Region, ...]:
+    """The regions without the bytes of the mark."""
+    shifted = [Region(MARK_SIZE, r.size - MARK_SIZE) if r.offset == 0 and r.size > MARK_SIZE else r for r in regions]
+    return tuple(region for region in shifted if region.offset >= MARK_SIZE)
+
+
 def in_words(finding: Finding) -> str:
     """``an ext4 file system at offset 1080 (UUID …)``."""
     nouns = {
@@ -114,6 +166,10 @@ def in_words(finding: Finding) -> str:
     what = f"{finding.type} {nouns.get(finding.usage, 'signature')}"
     if finding.type == UNKNOWN:
         return f"data without any known signature (first seen at offset {finding.offset})"
+    if finding.type == STALE:
+        return f"the device-mapper entry {finding.uuid} of a volume group that is gone"
+    if finding.type == MARK:
+        return "an erase that was begun by this module for something else"
     if finding.type == BLUESTORE:
         what = "BlueStore label"
     article = "an" if what[0].lower() in "aeiox" else "a"

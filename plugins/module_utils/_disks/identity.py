@@ -8,7 +8,7 @@ udev's and lsblk's answers are a cache; the values here come from sysfs and the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Optional
 
 from .._core.errors import CollError, Refused
@@ -35,12 +35,15 @@ _BY_ID = "/dev/disk/by-id/"
 
 @dataclass(frozen=True)
 class SysBlock:
-    """What sysfs says about a block device: small files by their path below it, and the partitions' places in bytes."""
+    """What sysfs says about a block device: small files by their path below it, and the partitions' places in bytes.
+
+    ``mappings`` are name and UUID of the device-mapper entries among the holders, by kernel name.
+    """
 
     attributes: Mapping[str, str] = field(default_factory=dict)
     holders: tuple[str, ...] = ()
     partitions: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    busy: bool = False
+    mappings: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,21 @@ def identity_of(block: SysBlock, size: int) -> Identity:
     return Identity(serial=serial, wwn=wwn, model=model, size=size)
 
 
+def identity_above(block: SysBlock, size: int, legs: Iterable[Identity]) -> Identity:
+    """The identity of a multipath device (that of the disk it leads to) or of an md array (its own UUID)."""
+    known = set(legs)
+    array = block.attributes.get("md/uuid", "")
+    if array:
+        return Identity(wwn=f"md.{array}", size=size)
+    uuid = block.attributes.get("dm/uuid", "")
+    if not uuid.startswith("mpath-"):
+        return Identity(size=size)
+    if len({(leg.serial, leg.wwn) for leg in known}) == 1 and next(iter(known)).known:
+        leg = next(iter(known))
+        return Identity(leg.serial, leg.wwn, leg.model, size)
+    return Identity(wwn=uuid[len("mpath-") :], size=size)
+
+
 def is_usable(value: str) -> bool:
     """Whether a serial or WWN is more than a placeholder of the vendor's."""
     text = value.strip().casefold()
@@ -80,7 +98,7 @@ def is_usable(value: str) -> bool:
 
 def mismatches(device: Device, wanted: Criteria) -> list[str]:
     """What speaks against this device, in words; empty when everything fits."""
-    identity = device.identity
+    identity = _closest(device, wanted)
     wrong = []
     for name, want, have in (
         ("serial", wanted.serial, identity.serial),
@@ -96,6 +114,17 @@ def mismatches(device: Device, wanted: Criteria) -> list[str]:
     if wanted.rotational is not None and device.rotational is not bool(wanted.rotational):
         wrong.append(f"rotational is {device.rotational}, not {wanted.rotational}")
     return wrong
+
+
+def _closest(device: Device, wanted: Criteria) -> Identity:
+    """The identity to compare with: the device's own, or that of the leg below it that is named."""
+    named = [
+        leg.identity
+        for leg in device.legs
+        if (wanted.serial and wanted.serial == leg.identity.serial)
+        or (wanted.wwn and _bare_wwn(wanted.wwn) == _bare_wwn(leg.identity.wwn))
+    ]
+    return replace(named[0], size=device.identity.size) if named else device.identity
 
 
 def resolve(disk_id: str, path: str, match: Criteria, node: Node) -> Device:
@@ -152,8 +181,9 @@ def describe(device: Device) -> str:
 
 def _by_path(disk_id: str, path: str, node: Node) -> Device:
     kname = node.resolved.get(path, "")
-    if kname in node.devices:
-        return node.devices[kname]
+    above = [device for device in node.devices.values() if kname in {device.kname, *(leg.kname for leg in device.legs)}]
+    if kname and above:
+        return above[0]
     what = f"{path} is no block device of this node" if not kname else f"{path} ({kname}) is not a whole disk"
     candidates = [describe(device) for device in node.devices.values()]
     raise Refused(

@@ -23,6 +23,9 @@ UNSUITABLE = "unsuitable"
 # What stands in place of a mount point where swap is used.
 SWAP = "[SWAP]"
 
+# lsblk's word for the device above the paths to one disk.
+MULTIPATH = "mpath"
+
 # Where a finding lies when it is in a place of a disk of ours that a volume will take.
 PLANNED = "planned"
 
@@ -55,8 +58,28 @@ class Partition:
 
 
 @dataclass(frozen=True)
+class Leg:
+    """A disk below a multipath device or an md array: it is never used by itself."""
+
+    kname: str
+    identity: Identity
+
+
+@dataclass(frozen=True)
+class Mapper:
+    """A device-mapper entry on a disk: its name and the UUID that tells who made it."""
+
+    kname: str
+    name: str
+    uuid: str
+
+
+@dataclass(frozen=True)
 class Device:
-    """A whole disk as the kernel shows it. ``mounts`` and ``holders`` include those of everything built on it."""
+    """A whole disk as the kernel shows it. ``mounts`` and ``holders`` include those of everything built on it.
+
+    ``stale`` are mappings of volume groups that are gone; they are not among the ``holders``.
+    """
 
     kname: str
     identity: Identity
@@ -67,11 +90,21 @@ class Device:
     holders: tuple[str, ...] = ()
     mounts: tuple[str, ...] = ()
     busy: bool = False
+    kind: str = "disk"
+    name: str = ""
+    legs: tuple[Leg, ...] = ()
+    mappings: tuple[Mapper, ...] = ()
+    stale: tuple[Mapper, ...] = ()
 
     @property
     def path(self) -> str:
-        """The device node; kernel names write ``!`` for ``/``."""
-        return device_path(self.kname)
+        """The device node; kernel names write ``!`` for ``/``. A multipath device is named by what survives a reboot."""
+        return f"/dev/mapper/{self.name}" if self.kind == MULTIPATH else device_path(self.kname)
+
+    @property
+    def is_array(self) -> bool:
+        """Whether this is an md array that spreads or repeats data. Rook takes none but ``linear``."""
+        return self.kind.startswith("raid")
 
     @property
     def is_root(self) -> bool:
@@ -150,11 +183,25 @@ class LogicalVolume:
 
 
 @dataclass(frozen=True)
+class EraseMark:
+    """What an erase writes first onto its disk, so that a run that was ended is continued with the consent it had.
+
+    ``found`` are short digests of what was on the disk then: anything else means that somebody used the disk since.
+    """
+
+    disk: tuple[str, str, int]
+    seen: str
+    found: frozenset[str]
+    partitions: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
 class Node:
     """Everything one look at a node found.
 
-    ``findings`` is keyed by the kernel name of the disk; ``resolved`` maps the paths the caller named to kernel names
-    (empty when nothing is there).
+    ``findings`` and ``marks`` are keyed by the kernel name of the disk; ``resolved`` maps the paths the caller named to
+    kernel names (empty when nothing is there). ``listed`` are the PVIDs in LVM's devices file. ``deep``: all volumes of
+    ours were looked into, not the new ones alone. ``removing``: no volume is planned.
     """
 
     hostname: str
@@ -164,6 +211,10 @@ class Node:
     volumes: Mapping[str, LogicalVolume] = field(default_factory=dict)
     findings: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
     resolved: Mapping[str, str] = field(default_factory=dict)
+    marks: Mapping[str, EraseMark] = field(default_factory=dict)
+    listed: frozenset[str] = frozenset()
+    deep: bool = False
+    removing: bool = False
 
     def physical_on(self, kname: str) -> tuple[PhysicalVolume, ...]:
         """The physical volumes on a disk (normally one)."""

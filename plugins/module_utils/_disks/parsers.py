@@ -16,6 +16,9 @@ from typing import Any
 from .._core.errors import BackendFailed
 from .model import Finding, LogicalVolume, PhysicalVolume, Segment, VolumeGroup
 
+# Begins the table of a device where wipefs writes no JSON.
+TABLE_OF = "device: "
+_PVID = re.compile(r"\bPVID=([A-Za-z0-9]{32})\b")
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
@@ -24,6 +27,7 @@ class BlockRow:
     """A line of lsblk. ``below`` names everything built on the device, at any depth."""
 
     kname: str
+    name: str
     kind: str
     size: int
     number: str
@@ -44,6 +48,7 @@ def lsblk(text: str) -> dict[str, BlockRow]:
         kname = str(node["kname"])
         rows[kname] = BlockRow(
             kname=kname,
+            name=str(node.get("name") or kname),
             kind=str(node.get("type") or ""),
             size=_number(node.get("size")),
             number=str(node.get("maj:min") or "").strip(),
@@ -118,7 +123,12 @@ def lvs(text: str) -> dict[str, LogicalVolume]:
 
 
 def wipefs(text: str) -> dict[str, tuple[Finding, ...]]:
-    """Signatures by the name of the device as wipefs writes it (without ``/dev/``)."""
+    """Signatures by the name of the device as wipefs writes it (without ``/dev/``).
+
+    Versions that know no JSON print a table per device; the tables come with a line ``device: /dev/...`` before each.
+    """
+    if text.startswith(TABLE_OF):
+        return _wipefs_tables(text)
     found: dict[str, list[Finding]] = {}
     for row in (_load("wipefs", text).get("signatures") or ()) if text.strip() else ():
         finding = Finding(
@@ -129,6 +139,27 @@ def wipefs(text: str) -> dict[str, tuple[Finding, ...]]:
         )
         found.setdefault(str(row["device"]), []).append(finding)
     return {device: tuple(sorted(rows, key=lambda row: (row.offset, row.type))) for device, rows in found.items()}
+
+
+def _wipefs_tables(text: str) -> dict[str, tuple[Finding, ...]]:
+    """``offset,uuid,label,type`` below a comment that names the columns, as ``wipefs --parsable`` writes it."""
+    found: dict[str, list[Finding]] = {}
+    device, columns = "", ["offset", "uuid", "label", "type"]
+    for line in filter(None, map(str.strip, text.splitlines())):
+        if line.startswith(TABLE_OF):
+            device = line[len(TABLE_OF) :].rsplit("/", 1)[-1]
+        elif line.startswith("#"):
+            columns = [word.strip().lower() for word in line.lstrip("# ").split(",")]
+        else:
+            row = dict(zip(columns, line.split(",")))
+            offset = int(row["offset"], 0)
+            found.setdefault(device, []).append(Finding(offset, row.get("type") or "unknown", row.get("uuid") or ""))
+    return {name: tuple(sorted(rows, key=lambda row: (row.offset, row.type))) for name, rows in found.items()}
+
+
+def devices_file(text: str) -> frozenset[str]:
+    """The PVIDs in LVM's devices file."""
+    return frozenset(_PVID.findall("\n".join(line for line in text.splitlines() if not line.startswith("#"))))
 
 
 def mounts(mountinfo: str) -> dict[str, tuple[str, ...]]:

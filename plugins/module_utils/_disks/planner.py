@@ -6,73 +6,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Optional, Union
+from typing import Optional
 
 from .._core.errors import CollError, Refused
-from .._core.plan import Plan, Stage, Step, Verdict, entry_key
-from . import commands, model, tags
+from .._core.plan import Step, Verdict, entry_key
+from . import commands, consent, model, tags
 from .extents import Run
-from .findings import BLUESTORE
 from .identity import describe, identity_problem, resolve
+from .jobs import (
+    FINISH,
+    GROUP,
+    PREPARE,
+    RESIZE,
+    VOLUME,
+    Decision,
+    DiskJob,
+    Draft,
+    FinishJob,
+    GroupJob,
+    VolumeJob,
+    add_erase,
+    expected_digest,
+)
 from .layout import Layout, lay_out, places_on
-from .model import Device, Node
+from .model import Device, LogicalVolume, Node
 from .verdicts import Judgement, judge
 from .wanted import RAW, Wanted, WantedDisk, WantedGroup
-
-ERASE, PREPARE, GROUP, VOLUME, FINISH = "erase", "prepare", "group", "volume", "finish"
-STAGES = (ERASE, PREPARE, GROUP, VOLUME, FINISH)
-
-
-@dataclass(frozen=True)
-class DiskJob:
-    """Work on one disk. ``seen`` is the digest it must still have, ``places`` where volumes will lie on it."""
-
-    group: str
-    device: Device
-    seen: str
-    places: tuple[tuple[int, int], ...]
-    node_name: str
-
-
-@dataclass(frozen=True)
-class GroupJob:
-    """One command about a volume group."""
-
-    group: str
-    argv: commands.Argv
-
-
-@dataclass(frozen=True)
-class VolumeJob:
-    """Making one volume. Its tags name the group's UUID, which is not known before the group exists."""
-
-    group: str
-    name: str
-    runs: tuple[Run, ...]
-    rule: str
-    device_class: str
-    node_name: str
-
-
-@dataclass(frozen=True)
-class FinishJob:
-    """Looking into a new volume. ``may_wipe``: what older owners left there is to be erased."""
-
-    group: str
-    name: str
-    size: int
-    may_wipe: bool
-
-
-Job = Union[DiskJob, GroupJob, VolumeJob, FinishJob]
-
-
-@dataclass(frozen=True)
-class Decision:
-    """A plan, and beside it, by (verb, target), what the executor needs for each of its steps."""
-
-    plan: Plan
-    jobs: Mapping[tuple[str, str], Job]
 
 
 @dataclass(frozen=True)
@@ -89,23 +48,6 @@ class Assessed:
     def must_erase(self) -> bool:
         """Whether the disk itself is to be erased first."""
         return self.consented and self.judgement is not None and self.judgement.verdict in (model.FOREIGN, model.UNKNOWN_DATA)
-
-
-class _Draft:
-    """A plan in the making."""
-
-    def __init__(self) -> None:
-        self.verdicts: list[Verdict] = []
-        self.steps: dict[str, list[Step]] = {stage: [] for stage in STAGES}
-        self.jobs: dict[tuple[str, str], Job] = {}
-
-    def add(self, stage: str, step: Step, job: Job) -> None:
-        self.steps[stage].append(step)
-        self.jobs[step.verb, step.target] = job
-
-    def decision(self) -> Decision:
-        stages = tuple(Stage(name, tuple(steps)) for name, steps in self.steps.items() if steps)
-        return Decision(Plan(tuple(self.verdicts), stages), self.jobs)
 
 
 def effective_node_name(wanted: Wanted, node: Node) -> str:
@@ -156,19 +98,19 @@ def targets(wanted: Wanted, node: Node) -> dict[str, tuple[tuple[int, int], ...]
 
 def decide(wanted: Wanted, node: Node) -> Decision:
     """The plan for everything wanted."""
-    draft = _Draft()
+    draft = Draft()
     assessed = assess(wanted, node)
     devices = {disk_id: one.device for disk_id, one in assessed.items() if one.device is not None}
     plans = layouts(wanted, node, devices)
     members = {disk: group.name for group in wanted.groups for disk in group.disks}
     for one in assessed.values():
         layout = plans.get(members.get(one.disk.id, ""))
-        _plan_disk(draft, one, layout, members.get(one.disk.id, ""), effective_node_name(wanted, node))
+        _plan_disk(draft, one, layout, members.get(one.disk.id, ""), effective_node_name(wanted, node), node)
     for group in wanted.groups:
         refused = [disk for disk in group.disks if assessed[disk].error is not None]
         layout = plans.get(group.name, Layout())
         _plan_group(draft, group, layout, node, effective_node_name(wanted, node), refused)
-        _plan_volumes(draft, group, layout, effective_node_name(wanted, node), assessed, bool(refused))
+        _plan_volumes(draft, group, layout, wanted, effective_node_name(wanted, node), assessed, bool(refused))
     return draft.decision()
 
 
@@ -186,6 +128,7 @@ def disk_facts(one: Assessed) -> dict[str, object]:
         "verdict": judgement.verdict,
         "findings": [finding.as_dict() for finding in judgement.findings],
         "seen": judgement.seen,
+        "osd_fsids": list(judgement.osds),
         "layout": one.disk.layout,
         "device_class": one.disk.device_class,
     }
@@ -197,151 +140,189 @@ def _assess_one(disk: WantedDisk, wanted: Wanted, node: Node, group: str) -> Ass
     except Refused as exc:
         return Assessed(disk, error=exc)
     judgement = judge(device, node, effective_node_name(wanted, node))
-    consent = wanted.consent.get(disk.id)
-    error = (
-        _never(disk, device, judgement)
-        or identity_problem(disk.id, device, disk.path, disk.expect, node)
-        or _content_problem(disk, device, judgement, group, consent)
-    )
-    return Assessed(disk, device, judgement, error, consented=consent is not None and consent == judgement.seen)
+    given = wanted.consent.get(disk.id)
+    error = consent.never(disk, device, judgement) or identity_problem(disk.id, device, disk.path, disk.expect, node)
+    if not wanted.absent:
+        error = (
+            error
+            or _array_problem(disk, device, judgement)
+            or consent.content_problem(disk, device, judgement, group, given, node)
+        )
+    return Assessed(disk, device, judgement, error, consented=consent.is_given(judgement, given, node))
 
 
-def _never(disk: WantedDisk, device: Device, judgement: Judgement) -> Optional[CollError]:
-    """Refusals that no consent lifts."""
-    if judgement.verdict not in (model.UNSUITABLE, model.IN_USE):
+def _array_problem(disk: WantedDisk, device: Device, judgement: Judgement) -> Optional[CollError]:
+    if disk.layout != RAW or not device.is_array:
         return None
-    hints = {model.UNSUITABLE: "Name another disk.", model.IN_USE: "Unmount, close or deactivate what uses it first."}
-    return _refused(disk, device, judgement, f"{hints[judgement.verdict]} No consent makes this module touch such a disk.")
+    return consent.refused(disk, device, judgement, f"It is a {device.kind} array, which Rook does not take as it is.")
 
 
-def _content_problem(
-    disk: WantedDisk, device: Device, judgement: Judgement, group: str, consent: Optional[str]
-) -> Optional[CollError]:
-    if judgement.verdict == model.BLANK:
-        return None
-    if disk.layout == RAW:
-        if judgement.findings and all(finding.type == BLUESTORE for finding in judgement.findings):
-            return None  # what a raw disk looks like once Ceph has taken it
-        return _refused(disk, device, judgement, "A raw disk is handed over as it is, never erased. Erase it yourself.")
-    if judgement.verdict in (model.OURS, model.INCOMPLETE) and judgement.group not in ("", group):
-        return _refused(disk, device, judgement, f"Name it in that group, not in {group}.")
-    if not judgement.findings:
-        return None if judgement.verdict in (model.OURS, model.INCOMPLETE) else _refused(disk, device, judgement, "")
-    if consent is None:
-        entry = f"consent: {{wipe: [{{id: {disk.id}, seen: {judgement.seen}}}]}}"
-        return _refused(disk, device, judgement, f"If all of it may be destroyed, add `{entry}` to the task.")
-    if consent != judgement.seen:
-        what = f"The consent was given for other findings (seen: {consent}); these are {judgement.seen}."
-        return _refused(disk, device, judgement, f"{what} Look at the disk again before consenting to them.")
-    return None
+def disk_job(
+    group: str,
+    one: Assessed,
+    device: Device,
+    judgement: Judgement,
+    places: tuple[tuple[int, int], ...],
+    node_name: str,
+    node: Node,
+) -> DiskJob:
+    """The job of erasing or preparing a disk."""
+    mark = node.marks.get(device.kname)
+    partitions = tuple((part.start, part.size) for part in device.partitions) or (mark.partitions if mark else ())
+    pvids = {finding.uuid.replace("-", "") for finding in judgement.findings if finding.type == "LVM2_member"}
+    expect = expected_digest(device, judgement)
+    listed = tuple(sorted(pvids & node.listed))
+    return DiskJob(group, device, judgement.seen, places, node_name, expect, partitions, one.disk.discard, listed)
 
 
-def _refused(disk: WantedDisk, device: Device, judgement: Judgement, hint: str) -> Refused:
-    return Refused(f"disk {disk.id} ({describe(device)}) {judgement.reason}.", hint=hint, verdict=judgement.verdict)
-
-
-def _plan_disk(draft: _Draft, one: Assessed, layout: Optional[Layout], group: str, node_name: str) -> None:
+def _plan_disk(draft: Draft, one: Assessed, layout: Optional[Layout], group: str, node_name: str, node: Node) -> None:
     reason = one.judgement.reason if one.judgement else ""
     key = entry_key("disk", one.disk.id)
     if one.error is not None or one.device is None or one.judgement is None:
-        draft.verdicts.append(Verdict("disk", one.disk.id, "failed", reason, disk_facts(one), one.error))
+        draft.tell(Verdict("disk", one.disk.id, "failed", reason, disk_facts(one), one.error))
         return
     device, judgement = one.device, one.judgement
     if one.disk.layout == RAW or (judgement.verdict != model.BLANK and not one.must_erase):
-        draft.verdicts.append(Verdict("disk", one.disk.id, "unchanged", reason, disk_facts(one)))
+        draft.tell(Verdict("disk", one.disk.id, "unchanged", reason, disk_facts(one)))
         return
     if layout is None or layout.problem is not None or device not in layout.joining:
-        draft.verdicts.append(Verdict("disk", one.disk.id, "skipped", f"volume group {group} is refused", disk_facts(one)))
+        draft.tell(Verdict("disk", one.disk.id, "skipped", f"volume group {group} is refused", disk_facts(one)))
         return
     target = f"disk {one.disk.id} ({describe(device)})"
-    job = DiskJob(group, device, judgement.seen, places_on(layout, device.path), node_name)
+    job = disk_job(group, one, device, judgement, places_on(layout, device.path), node_name, node)
     if one.must_erase:
-        before = {"findings": [finding.as_dict() for finding in judgement.findings]}
-        draft.add(ERASE, Step("erase", target, key, before, {"findings": []}), job)
+        add_erase(draft, target, key, judgement, job)
     after = {"type": "LVM physical volume", "uuid": tags.physical_uuid(node_name, device), "volume_group": group}
     draft.add(PREPARE, Step("prepare", target, key, {}, after), job)
-    draft.verdicts.append(Verdict("disk", one.disk.id, "created", reason, disk_facts(one)))
+    draft.tell(Verdict("disk", one.disk.id, "created", reason, disk_facts(one)))
 
 
-def _plan_group(draft: _Draft, group: WantedGroup, layout: Layout, node: Node, node_name: str, refused: Sequence[str]) -> None:
+def _plan_group(draft: Draft, group: WantedGroup, layout: Layout, node: Node, node_name: str, refused: Sequence[str]) -> None:
     facts = {"disks": list(group.disks), "extents": layout.extents, "size": layout.extents * layout.extent}
     if refused:
         reason = f"disk {', '.join(refused)} is refused"
-        draft.verdicts.append(Verdict("volume_group", group.name, "skipped", reason, facts))
+        draft.tell(Verdict("volume_group", group.name, "skipped", reason, facts))
         return
     if layout.problem is not None:
-        draft.verdicts.append(Verdict("volume_group", group.name, "failed", "", facts, layout.problem))
+        draft.tell(Verdict("volume_group", group.name, "failed", "", facts, layout.problem))
         return
+    for device in layout.resized:
+        job = DiskJob(group.name, device, "", (), node_name, argv=commands.grow_physical(device.path))
+        draft.add(RESIZE, Step("resize", f"disk {describe(device)}", entry_key("volume_group", group.name)), job)
     known = node.groups.get(group.name)
     paths = [device.path for device in layout.joining]
     target, key = f"volume group {group.name}", entry_key("volume_group", group.name)
     if known is None:
         argv = commands.make_group(group.name, paths, tags.group_tags(node_name))
         draft.add(GROUP, Step("create", target, key, {}, facts), GroupJob(group.name, argv))
-        draft.verdicts.append(Verdict("volume_group", group.name, "created", "missing", facts))
+        draft.tell(Verdict("volume_group", group.name, "created", "missing", facts))
     elif paths:
         before = {"extents": known.extents, "size": known.extents * known.extent_size}
         argv = commands.extend_group(group.name, paths)
         draft.add(GROUP, Step("extend", target, key, before, facts), GroupJob(group.name, argv))
-        draft.verdicts.append(Verdict("volume_group", group.name, "updated", f"{', '.join(paths)} joins", facts))
+        draft.tell(Verdict("volume_group", group.name, "updated", f"{', '.join(paths)} joins", facts))
+    elif layout.resized:
+        grown = ", ".join(device.path for device in layout.resized)
+        draft.tell(Verdict("volume_group", group.name, "updated", f"{grown} grew", facts))
     else:
-        draft.verdicts.append(Verdict("volume_group", group.name, "unchanged", "", facts))
+        draft.tell(Verdict("volume_group", group.name, "unchanged", "", facts))
 
 
 def _plan_volumes(
-    draft: _Draft, group: WantedGroup, layout: Layout, node_name: str, assessed: Mapping[str, Assessed], blocked: bool
+    draft: Draft,
+    group: WantedGroup,
+    layout: Layout,
+    wanted: Wanted,
+    node_name: str,
+    assessed: Mapping[str, Assessed],
+    blocked: bool,
 ) -> None:
     device_class = group.device_class or _common_class(group, assessed)
     disks = [assessed[disk] for disk in group.disks]
     for name, rule in group.volumes.items():
         full = f"{group.name}/{name}"
         volume, runs = layout.existing.get(name), layout.placed.get(name, ())
-        extents = volume.size // layout.extent if volume else sum(run.count for run in runs)
+        runs = runs or layout.grown.get(name, ())
+        extents = (volume.size // layout.extent if volume else 0) + sum(run.count for run in runs)
         facts: dict[str, object] = {"path": f"/dev/{full}", "size_rule": rule.text, "device_class": device_class}
-        facts.update(extents=extents, size=extents * layout.extent)
+        facts.update(extents=extents, size=extents * layout.extent, **_served_facts(wanted, full))
         if name in layout.problems:
-            draft.verdicts.append(Verdict("volume", full, "failed", "", facts, layout.problems[name]))
+            draft.tell(Verdict("volume", full, "failed", "", facts, layout.problems[name]))
         elif volume is not None and not tags.is_new(volume):
-            _plan_class(draft, volume, facts, device_class)
+            _plan_existing(draft, group, volume, facts, runs, wanted.serves.get(full, ""))
         elif blocked or layout.problem is not None:
-            draft.verdicts.append(Verdict("volume", full, "skipped", f"volume group {group.name} is refused", facts))
+            draft.tell(Verdict("volume", full, "skipped", f"volume group {group.name} is refused", facts))
         else:
+            consents = _consents(disks, wanted) if volume else _consents_on(disks, runs, wanted)
             if volume is None:
-                job = VolumeJob(group.name, name, runs, rule.text, device_class, node_name)
+                served = wanted.serves.get(full, "")
+                job = VolumeJob(group.name, name, runs, rule.text, device_class, node_name, served, consents)
                 draft.add(VOLUME, Step("create", f"volume {full}", entry_key("volume", full), {}, facts), job)
-            may_wipe = any(one.consented for one in disks) if volume else _all_consented(disks, runs)
-            finish = FinishJob(group.name, name, extents * layout.extent, may_wipe)
+            drop = (tags.NEW, *map(tags.wipe_tag, consents)) if volume is None else (tags.NEW, *sorted(tags.wipe_tags(volume)))
+            known = volume is None or set(map(tags.wipe_tag, consents)) <= tags.wipe_tags(volume)
+            size = volume.size if volume else extents * layout.extent
+            finish = FinishJob(group.name, name, size, consents, known, drop)
             draft.add(FINISH, Step("finish", f"volume {full}", entry_key("volume", full)), finish)
             action, reason = ("updated", "made by a run that did not finish") if volume else ("created", "missing")
-            draft.verdicts.append(Verdict("volume", full, action, reason, facts))
+            draft.tell(Verdict("volume", full, action, reason, facts))
 
 
-def _plan_class(draft: _Draft, volume: model.LogicalVolume, facts: dict[str, object], device_class: str) -> None:
-    """An existing volume: only the device class remembered with it can differ."""
-    have = tags.device_class(volume)
-    if have == tags.encode(device_class):
-        draft.verdicts.append(Verdict("volume", volume.full_name, "unchanged", "", facts))
+def _served_facts(wanted: Wanted, full: str) -> dict[str, object]:
+    """Of a database volume, the volume it serves; of a data volume, the path of its database volume."""
+    served_by = {data: db for db, data in wanted.serves.items()}
+    facts: dict[str, object] = {"db_for": wanted.serves[full]} if full in wanted.serves else {}
+    return {**facts, "metadata_device": f"/dev/{served_by[full]}"} if full in served_by else facts
+
+
+def _plan_existing(
+    draft: Draft, group: WantedGroup, volume: LogicalVolume, facts: dict[str, object], runs: Sequence[Run], serves: str
+) -> None:
+    """An existing volume: it may be inactive, may grow, and the device class remembered with it can differ."""
+    key, target, reasons = entry_key("volume", volume.full_name), f"volume {volume.full_name}", []
+    if tags.db_for(volume) != serves:
+        told = f"{target} holds {_purpose(tags.db_for(volume))}, not {_purpose(serves)}."
+        error = Refused(told, hint="That cannot change while an OSD may use it.")
+        draft.tell(Verdict("volume", volume.full_name, "failed", "", facts, error))
         return
-    argv = commands.retag(
-        [volume.full_name],
-        remove=[tags.class_tag(have)] if have else [],
-        add=[tags.class_tag(device_class)] if device_class else [],
-    )
-    step = Step(
-        "retag",
-        f"volume {volume.full_name}",
-        entry_key("volume", volume.full_name),
-        {"device_class": have},
-        {"device_class": device_class},
-    )
-    draft.add(FINISH, step, GroupJob(volume.group, argv))
-    draft.verdicts.append(Verdict("volume", volume.full_name, "updated", "device class changed", facts))
+    if not volume.active:
+        draft.add(VOLUME, Step("activate", target, key), GroupJob(volume.group, commands.activate(volume.full_name)))
+        reasons.append("was inactive")
+    if runs:
+        argv = commands.extend_volume(volume.full_name, runs)
+        draft.add(
+            VOLUME, Step("extend", target, key, {"size": volume.size}, {"size": facts["size"]}), GroupJob(volume.group, argv)
+        )
+        reasons.append("grows")
+    have, want = tags.device_class(volume), tags.encode(str(facts["device_class"]))
+    gone = [tags.class_tag(have)] if have and have != want else []
+    new = [tags.class_tag(str(facts["device_class"]))] if want and have != want else []
+    if gone or new:
+        reasons.append("device class changed")
+    rule = tags.encode(str(facts["size_rule"]))
+    if group.grow and tags.size_rule(volume) != rule:
+        gone, new = [*gone, tags.size_tag(tags.size_rule(volume))], [*new, tags.size_tag(rule)]
+        reasons = reasons or ["size rule changed"]
+    if gone or new:
+        before = {"device_class": have, "size_rule": tags.size_rule(volume)}
+        argv = commands.retag([volume.full_name], remove=gone, add=new)
+        draft.add(FINISH, Step("retag", target, key, before, {"tags": new}), GroupJob(volume.group, argv))
+    draft.tell(Verdict("volume", volume.full_name, "updated" if reasons else "unchanged", " and ".join(reasons), facts))
 
 
-def _all_consented(disks: Sequence[Assessed], runs: Sequence[Run]) -> bool:
-    """Whether every disk that these extents lie on may be erased."""
+def _purpose(served: str) -> str:
+    return f"the database of {served}" if served else "data"
+
+
+def _consents(disks: Sequence[Assessed], wanted: Wanted) -> tuple[str, ...]:
+    """The consents given for any of these disks."""
+    return tuple(dict.fromkeys(wanted.consent[one.disk.id].seen for one in disks if one.consented))
+
+
+def _consents_on(disks: Sequence[Assessed], runs: Sequence[Run], wanted: Wanted) -> tuple[str, ...]:
+    """The consents for the disks that these extents lie on; none unless all of those may be erased."""
     paths = {run.path for run in runs}
-    return all(one.consented for one in disks if one.device is not None and one.device.path in paths)
+    here = [one for one in disks if one.device is not None and one.device.path in paths]
+    return _consents(here, wanted) if all(one.consented for one in here) else ()
 
 
 def _common_class(group: WantedGroup, assessed: Mapping[str, Assessed]) -> str:

@@ -15,40 +15,48 @@ from .wanted import RAW
 _THERE = ("created", "updated", "unchanged")
 
 
-def storage_node(node_name: str, devices: Iterable[tuple[str, str]]) -> dict[str, object]:
-    """The entry for devices given as path and device class; sorted, each device once."""
+Offered = tuple[str, str, str]  # path, device class, path of the database volume
+
+
+def storage_node(node_name: str, devices: Iterable[Offered]) -> dict[str, object]:
+    """The entry for these devices; sorted, each device once."""
     shown: list[dict[str, object]] = []
-    for path, device_class in sorted(dict(devices).items()):
-        shown.append({"name": path, "config": {"deviceClass": device_class}} if device_class else {"name": path})
+    for path, (device_class, database) in sorted({path: (cls, db) for path, cls, db in devices}.items()):
+        settings = {"deviceClass": device_class, "metadataDevice": database}
+        config = {name: text for name, text in settings.items() if text}
+        shown.append({"name": path, "config": config} if config else {"name": path})
     return {"name": node_name, "devices": shown}
 
 
-def devices_of_run(verdicts: Iterable[Verdict]) -> list[tuple[str, str]]:
+def devices_of_run(verdicts: Iterable[Verdict]) -> list[Offered]:
     """What a run leaves for Ceph: volumes and raw disks that are there, or would be."""
     found = []
     for verdict in verdicts:
         if verdict.error is not None or verdict.action not in _THERE:
             continue
-        if verdict.kind == "volume":
-            found.append((str(verdict.facts["path"]), str(verdict.facts["device_class"])))
-        elif verdict.kind == "disk" and verdict.facts.get("layout") == RAW:
-            found.append((str(verdict.facts["device"]), str(verdict.facts["device_class"])))
+        facts = verdict.facts
+        if verdict.kind == "volume" and "db_for" not in facts:
+            found.append((str(facts["path"]), str(facts["device_class"]), str(facts.get("metadata_device", ""))))
+        elif verdict.kind == "disk" and facts.get("layout") == RAW:
+            found.append((str(facts["device"]), str(facts["device_class"]), ""))
     return found
 
 
-def devices_of_node(node: Node, node_name: str) -> list[tuple[str, str]]:
-    """The finished volumes of ours that a node has."""
+def devices_of_node(node: Node, node_name: str) -> list[Offered]:
+    """The finished volumes of ours that a node has; those that hold databases are named with the volume they serve."""
+    done = [v for v in node.volumes.values() if v.active and tags.volume_is_ours(v, node_name) and not tags.is_new(v)]
+    databases = {tags.db_for(volume): f"/dev/{volume.full_name}" for volume in done if tags.db_for(volume)}
     return [
-        (f"/dev/{volume.full_name}", tags.device_class(volume))
-        for volume in node.volumes.values()
-        if tags.volume_is_ours(volume, node_name) and not tags.is_new(volume)
+        (f"/dev/{volume.full_name}", tags.device_class(volume), databases.get(volume.full_name, ""))
+        for volume in done
+        if not tags.db_for(volume)
     ]
 
 
-def raw_devices(assessed: Iterable[Assessed]) -> list[tuple[str, str]]:
+def raw_devices(assessed: Iterable[Assessed]) -> list[Offered]:
     """The disks named for Ceph as they are that it may have, or has already."""
     return [
-        (one.device.path, one.disk.device_class)
+        (one.device.path, one.disk.device_class, "")
         for one in assessed
         if one.disk.layout == RAW and one.error is None and one.device is not None
     ]

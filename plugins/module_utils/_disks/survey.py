@@ -5,23 +5,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Optional
 
 from . import commands, tags
 from .findings import Sample, from_samples, merge, place_regions, probe_regions
-from .identity import SysBlock, identity_of
-from .model import PLANNED, SWAP, Device, Finding, LogicalVolume, Node, Partition, device_path, kernel_name
+from .identity import SysBlock, identity_above, identity_of
+from .model import (
+    MULTIPATH,
+    PLANNED,
+    SWAP,
+    Device,
+    Finding,
+    Leg,
+    LogicalVolume,
+    Mapper,
+    Node,
+    Partition,
+    VolumeGroup,
+    device_path,
+    kernel_name,
+)
 from .parsers import BlockRow
 
 
 @dataclass(frozen=True)
 class Tables:
-    """What the kernel says in words: the node's name and the mount and swap tables."""
+    """What the node says in words: its name, the mount and swap tables, and the PVIDs in LVM's devices file."""
 
     hostname: str
     mounts: Mapping[str, tuple[str, ...]]
     swaps: tuple[str, ...]
+    listed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -33,28 +48,58 @@ class Probe:
 
 
 def disk_names(rows: Mapping[str, BlockRow]) -> tuple[str, ...]:
-    """The kernel names of whole disks with a medium."""
-    return tuple(row.kname for row in rows.values() if row.kind == "disk" and row.size)
+    """The kernel names of whole disks with a medium, and of the multipath devices and md arrays made of whole disks."""
+    disks = tuple(row.kname for row in rows.values() if row.kind == "disk" and row.size)
+    above = (rows[top].kname for kname in disks for top in rows[kname].children if _is_above(rows.get(top)))
+    return tuple(dict.fromkeys((*disks, *above)))
 
 
 def devices(rows: Mapping[str, BlockRow], blocks: Mapping[str, SysBlock], tables: Tables) -> dict[str, Device]:
-    """The whole disks of a node."""
-    return {kname: _device(rows[kname], rows, blocks.get(kname, SysBlock()), tables) for kname in disk_names(rows)}
+    """The whole disks of a node. The legs of a multipath device or array are part of it, not disks of their own."""
+    names = disk_names(rows)
+    legs: dict[str, list[Leg]] = {}
+    for kname in names:
+        children = rows[kname].children
+        if rows[kname].kind == "disk" and len(children) == 1 and _is_above(rows.get(children[0])):
+            identity = identity_of(blocks.get(kname, SysBlock()), rows[kname].size)
+            legs.setdefault(children[0], []).append(Leg(kname, identity))
+    below = {leg.kname for several in legs.values() for leg in several}
+    return {
+        kname: _device(rows[kname], rows, blocks.get(kname, SysBlock()), tables, tuple(legs.get(kname, ())))
+        for kname in names
+        if kname not in below and (rows[kname].kind == "disk" or kname in legs)
+    }
 
 
-def _device(row: BlockRow, rows: Mapping[str, BlockRow], block: SysBlock, tables: Tables) -> Device:
+def with_stale(device: Device, groups: Mapping[str, VolumeGroup]) -> Device:
+    """Mappings of volume groups that LVM no longer knows hold nothing; they are told apart."""
+    known = {group.uuid.replace("-", "") for group in groups.values()}
+    stale = tuple(entry for entry in device.mappings if entry.uuid.startswith("LVM-") and entry.uuid[4:36] not in known)
+    gone = {entry.kname for entry in stale}
+    return replace(device, stale=stale, holders=tuple(name for name in device.holders if name not in gone))
+
+
+def _is_above(row: Optional[BlockRow]) -> bool:
+    return row is not None and (row.kind in (MULTIPATH, "linear") or row.kind.startswith("raid"))
+
+
+def _device(row: BlockRow, rows: Mapping[str, BlockRow], block: SysBlock, tables: Tables, legs: tuple[Leg, ...]) -> Device:
     below = [rows[name] for name in row.below if name in rows]
     mounts = [where for part in (row, *below) for where in _mounts_of(part, tables)]
     holders = [name for name in (*block.holders, *row.below) if name not in block.partitions and not _is_part(rows.get(name))]
     return Device(
         kname=row.kname,
-        identity=identity_of(block, row.size),
+        identity=identity_above(block, row.size, [leg.identity for leg in legs]) if legs else identity_of(block, row.size),
         read_only=row.read_only,
         removable=row.removable,
         rotational=row.rotational,
         partitions=tuple(Partition(name, start, size) for name, (start, size) in sorted(block.partitions.items())),
         holders=tuple(sorted(set(holders))),
         mounts=tuple(dict.fromkeys(mounts)),
+        kind=row.kind,
+        name=row.name,
+        legs=legs,
+        mappings=tuple(Mapper(kname, name, uuid) for kname, (name, uuid) in sorted(block.mappings.items())),
     )
 
 
@@ -75,8 +120,13 @@ def new_volumes(node: Node, node_name: str, groups: Iterable[str]) -> tuple[Logi
     return tuple(
         volume
         for volume in node.volumes.values()
-        if volume.group in names and tags.is_new(volume) and tags.volume_is_ours(volume, node_name)
+        if volume.group in names and volume.active and tags.is_new(volume) and tags.volume_is_ours(volume, node_name)
     )
+
+
+def own_volumes(node: Node, node_name: str) -> tuple[LogicalVolume, ...]:
+    """All active volumes of ours."""
+    return tuple(volume for volume in node.volumes.values() if volume.active and tags.volume_is_ours(volume, node_name))
 
 
 def signature_paths(found: Sequence[Device], volumes: Sequence[LogicalVolume]) -> tuple[str, ...]:

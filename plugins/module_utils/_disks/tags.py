@@ -20,8 +20,12 @@ _NODE = "kubestead.node="
 _GROUP = "kubestead.vg="
 _SIZE = "kubestead.size="
 _CLASS = "kubestead.class="
+_WIPE = "kubestead.wipe="
+_ABSENT = "kubestead.absent="
+_DB_FOR = "kubestead.db-for="
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _UUID_PARTS = (6, 4, 4, 4, 4, 4, 6)
+_ENCODED = re.compile(r"(?:\+[0-9a-f]{2})+")
 _NOT_ALLOWED = re.compile(r"[^A-Za-z0-9_.\-/=!:#&]")
 
 
@@ -51,10 +55,46 @@ def group_tags(node: str) -> tuple[str, ...]:
     return OWNER, _NODE + encode(node)
 
 
-def volume_tags(node: str, group_uuid: str, rule: str, device_class: str) -> tuple[str, ...]:
-    """The tags of a new volume of ours. ``NEW`` is taken off once it was looked into."""
+def volume_tags(
+    node: str, group_uuid: str, rule: str, device_class: str, db_for: str = "", consents: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """The tags of a new volume of ours. ``NEW`` and the consents are taken off once it was looked into."""
     tags = (*group_tags(node), _GROUP + group_uuid, _SIZE + encode(rule), NEW)
-    return (*tags, _CLASS + encode(device_class)) if device_class else tags
+    tags = (*tags, _CLASS + encode(device_class)) if device_class else tags
+    tags = (*tags, _DB_FOR + encode(db_for)) if db_for else tags
+    return (*tags, *map(wipe_tag, consents))
+
+
+def wipe_tag(seen: str) -> str:
+    """Remembers the consent under which leftovers inside a new volume are erased."""
+    return _WIPE + encode(seen)
+
+
+def wipe_tags(volume: LogicalVolume) -> frozenset[str]:
+    """The consents remembered with a new volume."""
+    return frozenset(tag for tag in volume.tags if tag.startswith(_WIPE))
+
+
+def absent_tag(seen: str) -> str:
+    """Remembers with a group the consent under which a disk of it is being removed."""
+    return _ABSENT + encode(seen)
+
+
+def size_tag(rule: str) -> str:
+    """The tag that keeps the rule of a volume's size, given as text or encoded."""
+    return _SIZE + encode(rule)
+
+
+def db_for(volume: LogicalVolume) -> str:
+    """The volume whose database this one holds; empty for a volume that holds data."""
+    text = _value(volume.tags, _DB_FOR)
+    return _ENCODED.sub(lambda match: bytes.fromhex(match.group().replace("+", "")).decode("utf-8", "replace"), text)
+
+
+def ceph_osd(volume: LogicalVolume) -> tuple[str, str, str]:
+    """OSD number, OSD fsid and cluster fsid that ceph-volume wrote into a volume's tags; empty when it did not."""
+    number, fsid, cluster = (_value(volume.tags, f"ceph.{name}=") for name in ("osd_id", "osd_fsid", "cluster_fsid"))
+    return number, fsid, cluster
 
 
 def class_tag(device_class: str) -> str:

@@ -5,30 +5,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .._core.units import human_bytes
 from . import model, tags
 from .extents import SMALLEST_VOLUME
-from .findings import UNKNOWN, list_in_words, seen_digest
+from .findings import BLUESTORE, MARK, STALE, UNKNOWN, continues, list_in_words, seen_digest
 from .model import SWAP, Device, Finding, LogicalVolume, Node, PhysicalVolume
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """A disk's verdict. ``reason`` completes the sentence "disk data1 …"; ``group`` is the volume group it belongs to."""
+    """A disk's verdict. ``reason`` completes the sentence "disk data1 …"; ``group`` is the volume group it belongs to.
+
+    ``osds`` are the fsids of the OSDs on it; ``deactivate`` a group of unused volumes that hold it until they are inactive.
+    """
 
     verdict: str
     reason: str
     findings: tuple[Finding, ...] = ()
     seen: str = ""
     group: str = ""
+    osds: tuple[str, ...] = ()
+    deactivate: str = ""
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether an erase has begun already."""
+        return any(finding.type == MARK for finding in self.findings)
 
 
 def judge(device: Device, node: Node, node_name: str) -> Judgement:
     """The verdict over a disk from all that was found; the first rule that applies decides."""
     everything = tuple(node.findings.get(device.kname, ()))
     findings = tuple(finding for finding in everything if finding.on != model.PLANNED)
+    findings += tuple(Finding(0, STALE, entry.name, "other") for entry in device.stale)
     unsuitable = _unsuitable(device)
     if unsuitable:
         return _judgement(model.UNSUITABLE, unsuitable, device, findings)
@@ -37,6 +48,9 @@ def judge(device: Device, node: Node, node_name: str) -> Judgement:
     used = _in_use(device)
     if used:
         return _judgement(model.IN_USE, used, device, findings)
+    mark = node.marks.get(device.kname)
+    if mark is not None and continues(mark, device.identity, findings):
+        return Judgement(model.FOREIGN, "is half erased by a run that was ended", findings, mark.seen)
     findings = findings or everything
     if findings:
         unknown = all(finding.type == UNKNOWN for finding in findings)
@@ -49,7 +63,14 @@ def judge(device: Device, node: Node, node_name: str) -> Judgement:
 
 
 def _judgement(verdict: str, reason: str, device: Device, findings: Sequence[Finding], group: str = "") -> Judgement:
-    return Judgement(verdict, reason, tuple(findings), seen_digest(device.identity, findings), group)
+    seen = seen_digest(device.identity, findings)
+    return Judgement(verdict, reason, tuple(findings), seen, group, labelled_osds(findings))
+
+
+def labelled_osds(findings: Sequence[Finding]) -> tuple[str, ...]:
+    """The OSDs whose BlueStore label lies where an OSD begins. A copy alone, farther in, belongs to no OSD that can run."""
+    here = (f for f in findings if f.type == BLUESTORE and f.offset == 0 and f.uuid and f.on != model.PLANNED)
+    return tuple(dict.fromkeys(finding.uuid for finding in here))
 
 
 def _unsuitable(device: Device) -> str:
@@ -72,7 +93,7 @@ def _in_use(device: Device) -> str:
         return " and ".join(uses)
     if device.holders:
         return f"is held by {', '.join(device.holders)}"
-    return "is in use (the kernel does not give it exclusively)" if device.busy else ""
+    return "is in use (a program holds or has locked it)" if device.busy else ""
 
 
 def _judge_physical(
@@ -80,20 +101,45 @@ def _judge_physical(
 ) -> Judgement:
     problem = _foreign_lvm(physical, device, node, node_name)
     if problem:
-        findings = [finding for finding in findings if finding.on != model.PLANNED]
-        used = _in_use(device)
-        verdict = model.IN_USE if used else model.FOREIGN
-        return _judgement(verdict, f"{problem}{f' and {used}' if used else ''}", device, findings, physical.group)
-    leftovers = [finding for finding in findings if finding.on == model.PLANNED or "/" in finding.on]
-    if leftovers:
+        return _judge_foreign(problem, physical, device, node, findings)
+    fresh = {volume.full_name for volume in node.volumes_of(physical.group) if tags.is_new(volume)}
+    leftovers = [finding for finding in findings if finding.on == model.PLANNED or finding.on in fresh]
+    if leftovers and not node.removing:
         reason = f"carries, in the place of a new volume, {list_in_words(leftovers)}"
         return _judgement(model.INCOMPLETE, reason, device, leftovers, physical.group)
+    shown = [finding for finding in findings if finding.on != model.PLANNED] if node.deep else ()
     if not physical.group:
-        return _judgement(model.INCOMPLETE, "was prepared by an earlier run and is in no volume group yet", device, leftovers)
+        return _judgement(model.INCOMPLETE, "was prepared by an earlier run and is in no volume group yet", device, shown)
     volumes = [volume for volume in node.volumes_of(physical.group) if tags.volume_is_ours(volume, node_name)]
     if not volumes or any(tags.is_new(volume) for volume in _volumes_on(physical, volumes)):
-        return _judgement(model.INCOMPLETE, "was prepared by a run that did not finish", device, (), physical.group)
-    return _judgement(model.OURS, f"belongs to volume group {physical.group}", device, (), physical.group)
+        return _judgement(model.INCOMPLETE, "was prepared by a run that did not finish", device, shown, physical.group)
+    return _judgement(model.OURS, f"belongs to volume group {physical.group}", device, shown, physical.group)
+
+
+def _judge_foreign(
+    problem: str, physical: PhysicalVolume, device: Device, node: Node, findings: Sequence[Finding]
+) -> Judgement:
+    """LVM of somebody else. Volumes of an OSD that nobody has open hold the disk only until they are deactivated."""
+    findings = [finding for finding in findings if finding.on != model.PLANNED]
+    used, osds = _in_use(device), []
+    for volume in node.volumes_of(physical.group):
+        number, fsid, cluster = tags.ceph_osd(volume)
+        if fsid:
+            osds.append(fsid)
+            problem += f", holds OSD {number} (fsid {fsid}) of the Ceph cluster {cluster or '(unknown)'} in {volume.full_name}"
+    idle = bool(osds) and not device.mounts and _held_by_group_alone(device, physical, node)
+    verdict = model.IN_USE if used and not idle else model.FOREIGN
+    shown = _judgement(verdict, f"{problem}{f' and {used}' if used and not idle else ''}", device, findings, physical.group)
+    fsids = tuple(dict.fromkeys((*osds, *shown.osds)))
+    return replace(shown, osds=fsids, deactivate=physical.group if idle and device.holders else "")
+
+
+def _held_by_group_alone(device: Device, physical: PhysicalVolume, node: Node) -> bool:
+    """Whether nothing but the volumes of its group is on a disk, and all of the group is on this disk."""
+    elsewhere = [pv for pv in node.physical if pv.group == physical.group and pv.path != physical.path]
+    prefix = "LVM-" + physical.group_uuid.replace("-", "")
+    own = {entry.kname for entry in device.mappings if entry.uuid.startswith(prefix)}
+    return bool(physical.group_uuid) and not elsewhere and set(device.holders) <= own
 
 
 def _foreign_lvm(physical: PhysicalVolume, device: Device, node: Node, node_name: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Optional
 from .._core.errors import BadInput
 from .._core.names import check_distinct
 from .._core.units import human_bytes, is_percent, percent, size_bytes
-from .extents import ABSOLUTE, PERCENT, REST, SMALLEST_VOLUME, SPLIT, SizeRule
+from .extents import ABSOLUTE, PERCENT, REST, SMALLEST_DATABASE, SMALLEST_VOLUME, SPLIT, SizeRule
 from .identity import Criteria
 
 RAW = "raw"
@@ -35,26 +35,39 @@ class WantedDisk:
     expect: Criteria = field(default_factory=Criteria)
     layout: str = VOLUMES
     device_class: str = ""
+    discard: bool = False
 
 
 @dataclass(frozen=True)
 class WantedGroup:
-    """A volume group with its volumes, in the order they are made."""
+    """A volume group with its volumes, in the order they are made. ``metadata_for`` names the group whose data it serves."""
 
     name: str
     disks: tuple[str, ...]
     volumes: Mapping[str, SizeRule]
     device_class: str = ""
+    grow: bool = False
+    metadata_for: str = ""
+
+
+@dataclass(frozen=True)
+class Consent:
+    """A licence to erase one disk: the digest of what was seen on it, and the fsids of the OSDs that may be lost."""
+
+    seen: str
+    osd_fsids: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Everything a task asks for. ``consent`` maps a disk's id to the findings' digest it may be erased with."""
+    """Everything a task asks for. ``consent`` is by the disk's id; ``serves`` maps volumes to those they hold databases for."""
 
     disks: tuple[WantedDisk, ...]
     groups: tuple[WantedGroup, ...] = ()
-    consent: Mapping[str, str] = field(default_factory=dict)
+    consent: Mapping[str, Consent] = field(default_factory=dict)
     node_name: str = ""
+    absent: bool = False
+    serves: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_wanted(params: Mapping[str, Any]) -> Wanted:
@@ -63,9 +76,10 @@ def read_wanted(params: Mapping[str, Any]) -> Wanted:
     check_distinct([disk.id for disk in disks], "disk")
     groups = tuple(_group(entry) for entry in params.get("volume_groups") or ())
     check_distinct([group.name for group in groups], "volume group")
-    consent = {str(entry["id"]): str(entry["seen"]) for entry in (params.get("consent") or {}).get("wipe") or ()}
+    consent = {str(entry["id"]): _consent(entry) for entry in (params.get("consent") or {}).get("wipe") or ()}
     _check_references(disks, groups, consent)
-    return Wanted(disks, groups, consent, str(params.get("node_name") or ""))
+    absent = params.get("state") == "absent"
+    return Wanted(disks, groups, consent, str(params.get("node_name") or ""), absent, _served(groups))
 
 
 def read_named_disks(params: Mapping[str, Any]) -> Wanted:
@@ -73,6 +87,35 @@ def read_named_disks(params: Mapping[str, Any]) -> Wanted:
     disks = tuple(_disk(entry) for entry in params.get("disks") or ())
     check_distinct([disk.id for disk in disks], "disk")
     return Wanted(disks, node_name=str(params.get("node_name") or ""))
+
+
+def _consent(entry: Mapping[str, Any]) -> Consent:
+    return Consent(str(entry["seen"]), frozenset(str(fsid).strip().lower() for fsid in entry.get("osd_fsids") or ()))
+
+
+def _served(groups: Sequence[WantedGroup]) -> dict[str, str]:
+    """Which database volume serves which data volume: the first the first, the second the second, and so on."""
+    by_name = {group.name: group for group in groups}
+    serves: dict[str, str] = {}
+    for group in groups:
+        if not group.metadata_for:
+            continue
+        data = by_name.get(group.metadata_for)
+        told = f"volume group {group.name}: metadata_for"
+        if data is None or data is group or data.metadata_for:
+            raise BadInput(f"{told} names {group.metadata_for!r}, which is no other group of the task that holds data.")
+        if group.device_class and group.device_class == data.device_class:
+            raise BadInput(f"{told}: both groups have the device class {data.device_class}.", hint="Ceph refuses such a pair.")
+        if len(group.volumes) != len(data.volumes):
+            raise BadInput(
+                f"{told}: {len(group.volumes)} volumes for the {len(data.volumes)} volumes of {data.name}.",
+                hint="Each data volume takes one database volume of its own.",
+            )
+        for name, served in zip(group.volumes, data.volumes):
+            if f"{data.name}/{served}" in serves.values():
+                raise BadInput(f"{told}: volume {data.name}/{served} has a database volume already.")
+            serves[f"{group.name}/{name}"] = f"{data.name}/{served}"
+    return serves
 
 
 def _disk(entry: Mapping[str, Any]) -> WantedDisk:
@@ -89,7 +132,8 @@ def _disk(entry: Mapping[str, Any]) -> WantedDisk:
         raise BadInput(f"disk {disk_id}: match is empty.", hint="Give a serial, wwn, model, min_size, max_size or rotational.")
     device_class = _device_class(entry, f"disk {disk_id}")
     expect = _criteria(entry.get("expect"), f"disk {disk_id}: expect")
-    return WantedDisk(disk_id, path, criteria, expect, str(entry.get("layout") or VOLUMES), device_class)
+    layout = str(entry.get("layout") or VOLUMES)
+    return WantedDisk(disk_id, path, criteria, expect, layout, device_class, bool(entry.get("discard")))
 
 
 def _criteria(entry: Optional[Mapping[str, Any]], where: str) -> Criteria:
@@ -118,20 +162,22 @@ def _group(entry: Mapping[str, Any]) -> WantedGroup:
     volumes, split = entry.get("volumes") or (), entry.get("split")
     if bool(volumes) == bool(split):
         raise BadInput(f"volume group {name} needs either volumes or split.")
-    rules = _split(int(split), name) if split else _volumes(volumes, name)
-    return WantedGroup(name, disks, rules, _device_class(entry, f"volume group {name}"))
+    serves = str(entry.get("metadata_for") or "")
+    least = SMALLEST_DATABASE if serves else SMALLEST_VOLUME
+    rules = _split(int(split), name, "db" if serves else "osd") if split else _volumes(volumes, name, least)
+    return WantedGroup(name, disks, rules, _device_class(entry, f"volume group {name}"), bool(entry.get("grow")), serves)
 
 
-def _split(parts: int, group: str) -> dict[str, SizeRule]:
+def _split(parts: int, group: str, prefix: str) -> dict[str, SizeRule]:
     if not 1 <= parts <= 100:
         raise BadInput(f"volume group {group}: split must be from 1 to 100, not {parts}.")
-    return {f"osd{number}": SizeRule(SPLIT, parts) for number in range(1, parts + 1)}
+    return {f"{prefix}{number}": SizeRule(SPLIT, parts) for number in range(1, parts + 1)}
 
 
-def _volumes(entries: Sequence[Mapping[str, Any]], group: str) -> dict[str, SizeRule]:
+def _volumes(entries: Sequence[Mapping[str, Any]], group: str, least: int) -> dict[str, SizeRule]:
     names = [_lvm_name(entry["name"], f"volume group {group}: volume") for entry in entries]
     check_distinct(names, f"volume group {group}: volume")
-    rules = {name: _size_rule(entry["size"], f"volume {group}/{name}: size") for name, entry in zip(names, entries)}
+    rules = {name: _size_rule(entry["size"], f"volume {group}/{name}: size", least) for name, entry in zip(names, entries)}
     if sum(rule.kind == REST for rule in rules.values()) > 1:
         raise BadInput(f"volume group {group}: more than one volume takes the rest.", hint="Use percentages or split instead.")
     if sum(rule.number for rule in rules.values() if rule.kind == PERCENT) > 100:
@@ -139,15 +185,15 @@ def _volumes(entries: Sequence[Mapping[str, Any]], group: str) -> dict[str, Size
     return rules
 
 
-def _size_rule(size: object, option: str) -> SizeRule:
+def _size_rule(size: object, option: str, least: int) -> SizeRule:
     text = str(size).strip()
     if text.casefold() == REST:
         return SizeRule(REST)
     if is_percent(text):
         return SizeRule(PERCENT, percent(text, option))
     number = size_bytes(text, option)
-    if number < SMALLEST_VOLUME:
-        raise BadInput(f"{option}: {text} is less than {human_bytes(SMALLEST_VOLUME)}, the least that Ceph takes.")
+    if number < least:
+        raise BadInput(f"{option}: {text} is less than {human_bytes(least)}, the least that Ceph takes.")
     return SizeRule(ABSOLUTE, number)
 
 
@@ -168,7 +214,7 @@ def _device_class(entry: Mapping[str, Any], what: str) -> str:
     return text
 
 
-def _check_references(disks: Sequence[WantedDisk], groups: Sequence[WantedGroup], consent: Mapping[str, str]) -> None:
+def _check_references(disks: Sequence[WantedDisk], groups: Sequence[WantedGroup], consent: Mapping[str, Consent]) -> None:
     known = {disk.id: disk for disk in disks}
     used: dict[str, str] = {}
     for group in groups:
@@ -183,8 +229,8 @@ def _check_references(disks: Sequence[WantedDisk], groups: Sequence[WantedGroup]
     for disk in disks:
         if disk.layout == VOLUMES and disk.id not in used:
             raise BadInput(f"disk {disk.id} is in no volume group.", hint="Add it to one, or set its layout to raw.")
-    for disk_id, seen in consent.items():
-        if not seen:
+    for disk_id, given in consent.items():
+        if not given.seen:
             raise BadInput(f"consent.wipe: seen of disk {disk_id} is empty.", hint="Give the digest printed for the disk.")
         if disk_id not in known:
             raise BadInput(f"consent.wipe names disk {disk_id!r}, which is not in disks.")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Optional, Protocol
 
 from .._disks import commands, parsers, survey
-from .._disks.findings import Region, Sample, from_samples, label_regions, probe_regions
+from .._disks.findings import Region, Sample, from_samples, label_regions, probe_regions, read_mark
 from .._disks.identity import SysBlock
 from .._disks.model import Device, Finding, LogicalVolume, Node
 
@@ -23,7 +23,7 @@ class Commands(Protocol):
         """The JSON report of ``lsblk``, ``pvs``, ``vgs`` or ``lvs``."""
 
     def signatures(self, paths: Sequence[str]) -> str:
-        """wipefs' JSON report over devices, changing nothing."""
+        """wipefs' report over devices, as JSON or as tables, changing nothing."""
 
     def write(self, argv: Sequence[str]) -> None:
         """Runs a command that changes something."""
@@ -47,6 +47,9 @@ class Blocks(Protocol):
     def zero(self, path: str, regions: Sequence[Region]) -> None:
         """Writes zeros, holding the device exclusively; fails when somebody else does."""
 
+    def mark(self, path: str, text: bytes) -> None:
+        """Writes text to the begin of a device, holding it exclusively."""
+
 
 class DiskReader:
     """Reads a node with one report per command, and single disks again later."""
@@ -60,35 +63,40 @@ class DiskReader:
         physical = parsers.pvs(self._commands.report("pvs"))
         groups = parsers.vgs(self._commands.report("vgs"))
         volumes = parsers.lvs(self._commands.report("lvs"))
-        hostname, devices = self._devices()
+        tables, devices = self._devices()
+        devices = {kname: survey.with_stale(device, groups) for kname, device in devices.items()}
         resolved = self._blocks.resolve([*paths, *(pv.path for pv in physical)])
-        return Node(hostname, devices, physical, groups, volumes, resolved=resolved)
+        return Node(tables.hostname, devices, physical, groups, volumes, resolved=resolved, listed=tables.listed)
 
     def with_findings(self, node: Node, targets: Mapping[str, Places], fresh: Sequence[LogicalVolume] = ()) -> Node:
-        """The node with what lies on the target disks (kernel name to planned places) and in fresh volumes."""
+        """The node with what lies on the target disks (kernel name to planned places) and in the volumes given."""
         wanted = [node.devices[kname] for kname in targets]
         paths = survey.signature_paths(wanted, fresh)
         signatures = parsers.wipefs(self._commands.signatures(paths)) if paths else {}
         inside = {volume.full_name: self._inside(volume.group, volume.name, volume.size, signatures) for volume in fresh}
-        devices, findings = dict(node.devices), {}
+        devices, findings, marks = dict(node.devices), {}, {}
         for device in wanted:
             places = targets[device.kname]
             probe = self._blocks.probe(device.path, probe_regions(device.identity.size, places))
             devices[device.kname] = replace(device, busy=probe.busy)
             on_it = survey.volumes_on(device.kname, node, inside)
             findings[device.kname] = survey.disk_findings(device, signatures, probe.samples, on_it, places)
-        return replace(node, devices=devices, findings=findings)
+            mark = read_mark(probe.samples)
+            if mark is not None:
+                marks[device.kname] = mark
+        return replace(node, devices=devices, findings=findings, marks=marks)
 
     def again(self, device: Device, places: Places) -> Optional[Node]:
         """A fresh look at one disk alone, without LVM's view; None when it is gone."""
-        hostname, devices = self._devices()
-        node = Node(hostname, devices)
+        tables, devices = self._devices()
+        node = Node(tables.hostname, devices)
         return self.with_findings(node, {device.kname: places}) if device.kname in devices else None
 
-    def inside(self, group: str, volume: str, size: int) -> tuple[Finding, ...]:
-        """What lies in a volume."""
-        signatures = parsers.wipefs(self._commands.signatures([commands.mapper_path(group, volume)]))
-        return self._inside(group, volume, size, signatures)
+    def inside(self, volumes: Sequence[tuple[str, str, int]]) -> dict[tuple[str, str], tuple[Finding, ...]]:
+        """What lies in volumes, given as group, name and size."""
+        paths = [commands.mapper_path(group, name) for group, name, _size in volumes]
+        signatures = parsers.wipefs(self._commands.signatures(paths)) if paths else {}
+        return {(group, name): self._inside(group, name, size, signatures) for group, name, size in volumes}
 
     def group_uuid(self, group: str) -> str:
         """The UUID of a volume group, read anew."""
@@ -99,7 +107,7 @@ class DiskReader:
         samples: tuple[Sample, ...] = self._blocks.probe(path, label_regions(0, size)).samples
         return from_samples(signatures.get(survey.last_part(path), ()), samples, unknown=False)
 
-    def _devices(self) -> tuple[str, dict[str, Device]]:
+    def _devices(self) -> tuple[survey.Tables, dict[str, Device]]:
         rows = parsers.lsblk(self._commands.report("lsblk"))
         tables = self._blocks.tables()
-        return tables.hostname, survey.devices(rows, self._blocks.inventory(survey.disk_names(rows)), tables)
+        return tables, survey.devices(rows, self._blocks.inventory(survey.disk_names(rows)), tables)

@@ -4,21 +4,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Callable, Optional
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Optional
 
 from .._core.errors import BackendFailed, CollError, Conflict, Refused
 from .._core.plan import Plan, Stage, Step
 from .._core.run import Outcome, Run, settle
-from .._disks import commands, model, planner, report, tags
-from .._disks.findings import UNKNOWN, erase_regions, list_in_words
+from .._disks import commands, model, planner, removal, report, tags
+from .._disks.findings import MARK_SIZE, Region, beyond_mark, list_in_words, mark_text, part_regions, probe_regions, seen_digest
 from .._disks.identity import describe
+from .._disks.jobs import DiskJob, FinishJob, GroupJob, Job, VolumeJob
 from .._disks.model import Node
-from .._disks.planner import DiskJob, FinishJob, GroupJob, Job, VolumeJob
-from .._disks.survey import new_volumes
+from .._disks.survey import new_volumes, own_volumes
 from .._disks.verdicts import Judgement, judge
 from .._disks.wanted import Wanted, read_wanted
 from .disk_reader import Blocks, Commands, DiskReader
+
+_ERASABLE = (model.FOREIGN, model.UNKNOWN_DATA)
 
 
 class LvmCephDiskFlow:
@@ -34,7 +37,6 @@ class LvmCephDiskFlow:
         self._node_name = ""
         self._group_uuids: dict[str, str] = {}
         self._broken: set[str] = set()
-        self._erased: set[str] = set()
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any], commands_: Commands, blocks: Blocks) -> LvmCephDiskFlow:
@@ -46,23 +48,28 @@ class LvmCephDiskFlow:
         wanted = self._wanted
         node = self._reader.node([disk.path for disk in wanted.disks if disk.path])
         self._node_name = planner.effective_node_name(wanted, node)
+        if wanted.absent:
+            node = replace(node, deep=True, removing=True)
+            return self._reader.with_findings(node, planner.targets(wanted, node), own_volumes(node, self._node_name))
         fresh = new_volumes(node, self._node_name, [group.name for group in wanted.groups])
         return self._reader.with_findings(node, planner.targets(wanted, node), fresh)
 
     def decide(self, seen: Node) -> Plan:
         """The planner's decision; its jobs are kept for ``execute``."""
-        decision = planner.decide(self._wanted, seen)
+        decision = removal.decide(self._wanted, seen) if self._wanted.absent else planner.decide(self._wanted, seen)
         self._jobs = decision.jobs
         self._group_uuids = {name: group.uuid for name, group in seen.groups.items()}
         return decision.plan
 
     def execute(self, stage: Stage) -> Iterable[Outcome]:
         """Step by step, since LVM locks a group anyway. A failure ends the work on its volume group only."""
-        for step in stage.steps:
-            job = self._jobs[step.verb, step.target]
+        steps = [(step, self._jobs[step.verb, step.target]) for step in stage.steps]
+        clean = [(step, job) for step, job in steps if isinstance(job, FinishJob) and not job.consents]
+        finished = self._finish_together(clean)
+        for step, job in steps:
             if job.group in self._broken:
                 continue
-            error = self._try(step, job)
+            error = None if step.target in finished else self._try(step, job)
             yield Outcome(step, error=error)
             if error is not None:
                 if not isinstance(job, (VolumeJob, FinishJob)):
@@ -77,8 +84,8 @@ class LvmCephDiskFlow:
     def _try(self, step: Step, job: Job) -> Optional[CollError]:
         try:
             if isinstance(job, DiskJob):
-                work: Callable[[Step, DiskJob], None] = self._erase if step.verb == "erase" else self._prepare
-                work(step, job)
+                work = {"erase": self._erase, "prepare": self._prepare, "resize": self._resize}
+                work[step.verb](step, job)
             elif isinstance(job, GroupJob):
                 self._commands.write(job.argv)
             elif isinstance(job, VolumeJob):
@@ -90,14 +97,23 @@ class LvmCephDiskFlow:
         return None
 
     def _erase(self, step: Step, job: DiskJob) -> None:
-        found = self._look_again(step, job)
-        if found.seen != job.seen or found.verdict not in (model.FOREIGN, model.UNKNOWN_DATA):
+        """The mark goes first and last, so that a run ended in between is continued with the consent this one had."""
+        found, path = self._look_again(step, job), job.device.path
+        if found.verdict not in _ERASABLE or seen_digest(job.device.identity, found.findings) != job.expect:
             raise _changed(step, found)
-        for part in job.device.partitions:
-            self._commands.write(commands.wipe_signatures(model.device_path(part.kname)))
-        self._commands.write(commands.wipe_signatures(job.device.path))
-        self._blocks.zero(job.device.path, erase_regions(job.device.identity.size, job.places))
-        self._erased.add(job.device.kname)
+        if not (found.is_marked and found.seen == job.seen):
+            self._blocks.mark(path, mark_text(job.device.identity, job.seen, found.findings, job.partitions))
+        inside = [finding for finding in found.findings if finding.on]
+        if job.partitions:
+            self._blocks.zero(path, beyond_mark(part_regions(job.partitions, inside)))
+        self._commands.write(commands.wipe_signatures(path))
+        everything = probe_regions(job.device.identity.size, job.places)
+        self._blocks.zero(path, beyond_mark(everything))
+        if job.discard:
+            self._commands.write(commands.discard(path))
+        for pvid in job.unlist:
+            self._commands.write(commands.unlist(pvid))
+        self._blocks.zero(path, [Region(0, MARK_SIZE)])
         self._expect_blank(step, job)
 
     def _prepare(self, step: Step, job: DiskJob) -> None:
@@ -105,11 +121,13 @@ class LvmCephDiskFlow:
         self._commands.write(commands.make_physical(job.device.path, tags.physical_uuid(job.node_name, job.device)))
         self._look_again(step, job)  # no lock is held across pvcreate: a disk swapped meanwhile must not go unnoticed
 
+    def _resize(self, step: Step, job: DiskJob) -> None:
+        self._look_again(step, job)
+        self._commands.write(job.argv)
+
     def _expect_blank(self, step: Step, job: DiskJob) -> None:
-        """Blank, or, on a disk erased in this run, with nothing but data that no tool gives a meaning to."""
         found = self._look_again(step, job)
-        erased = job.device.kname in self._erased and all(finding.type == UNKNOWN for finding in found.findings)
-        if found.verdict != model.BLANK and not (found.verdict == model.UNKNOWN_DATA and erased):
+        if found.verdict != model.BLANK:
             raise _changed(step, found)
 
     def _look_again(self, step: Step, job: DiskJob) -> Judgement:
@@ -123,25 +141,51 @@ class LvmCephDiskFlow:
     def _make_volume(self, job: VolumeJob) -> None:
         if job.group not in self._group_uuids:
             self._group_uuids[job.group] = self._reader.group_uuid(job.group)
-        wanted = tags.volume_tags(job.node_name, self._group_uuids[job.group], job.rule, job.device_class)
+        uuid = self._group_uuids[job.group]
+        wanted = tags.volume_tags(job.node_name, uuid, job.rule, job.device_class, job.db_for, job.consents)
         self._commands.write(commands.make_volume(job.group, job.name, job.runs, wanted))
+
+    def _finish_together(self, steps: Sequence[tuple[Step, Job]]) -> set[str]:
+        """New volumes with nothing inside are finished by one command per group; the targets of those that were."""
+        jobs = {step.target: job for step, job in steps if isinstance(job, FinishJob) and job.group not in self._broken}
+        try:
+            found = self._reader.inside([(job.group, job.name, job.size) for job in jobs.values()])
+        except CollError:
+            return set()  # told by the volume's own step
+        clean = {target: job for target, job in jobs.items() if not found[job.group, job.name]}
+        done: set[str] = set()
+        for group in dict.fromkeys(job.group for job in clean.values()):
+            here = {target: job for target, job in clean.items() if job.group == group}
+            drop = dict.fromkeys(tag for job in here.values() for tag in job.drop)
+            try:
+                self._commands.write(commands.retag([f"{group}/{job.name}" for job in here.values()], remove=drop))
+            except CollError:
+                continue
+            done.update(here)
+        return done
 
     def _finish(self, job: FinishJob) -> None:
         """What older owners left inside a new volume is seen, and erased only with consent."""
         full, path = f"{job.group}/{job.name}", commands.mapper_path(job.group, job.name)
-        found = self._reader.inside(job.group, job.name, job.size)
-        if found and not job.may_wipe:
+        found = self._inside(job)
+        drop = dict.fromkeys((*job.drop, *map(tags.wipe_tag, job.consents)))
+        if found and not job.consents:
             raise Refused(
                 f"The new volume {full} carries {list_in_words(found)}, left on the disk by an earlier owner.",
                 hint="Nothing was erased. Run again: the disk's entry then names the consent that erases it.",
             )
-        if job.may_wipe:
+        if job.consents:
+            if not job.remembered:
+                self._commands.write(commands.retag([full], add=map(tags.wipe_tag, job.consents)))
             self._commands.write(commands.wipe_signatures(path))
-            self._blocks.zero(path, erase_regions(job.size))
-            left = self._reader.inside(job.group, job.name, job.size)
+            self._blocks.zero(path, probe_regions(job.size))
+            left = self._inside(job)
             if left:
                 raise BackendFailed(f"Volume {full} still carries {list_in_words(left)} after it was erased.")
-        self._commands.write(commands.retag([full], remove=[tags.NEW]))
+        self._commands.write(commands.retag([full], remove=drop))
+
+    def _inside(self, job: FinishJob) -> tuple[model.Finding, ...]:
+        return self._reader.inside([(job.group, job.name, job.size)])[job.group, job.name]
 
 
 def _changed(step: Step, found: Judgement) -> Refused:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from .._core.errors import Refused
@@ -13,7 +14,7 @@ from .._core.run import Outcome, Run
 from .._disks import planner, report
 from .._disks.identity import resolve, weak_identity
 from .._disks.model import Device, Node
-from .._disks.survey import new_volumes
+from .._disks.survey import own_volumes
 from .._disks.verdicts import judge
 from .._disks.wanted import Wanted, WantedDisk, read_named_disks
 from .disk_reader import Blocks, Commands, DiskReader
@@ -28,7 +29,7 @@ class LvmCephDiskInfoFlow:
         self._wanted = wanted
         self._reader = DiskReader(commands_, blocks)
         self._node_name = ""
-        self._devices: Sequence[tuple[str, str]] = ()
+        self._devices: Sequence[report.Offered] = ()
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any], commands_: Commands, blocks: Blocks) -> LvmCephDiskInfoFlow:
@@ -40,8 +41,8 @@ class LvmCephDiskInfoFlow:
         node = self._reader.node([disk.path for disk in self._wanted.disks if disk.path])
         self._node_name = planner.effective_node_name(self._wanted, node)
         targets = planner.targets(self._wanted, node) if self._wanted.disks else dict.fromkeys(node.devices, ())
-        fresh = new_volumes(node, self._node_name, node.groups)
-        return self._reader.with_findings(node, targets, fresh)
+        node = replace(node, deep=True)
+        return self._reader.with_findings(node, targets, own_volumes(node, self._node_name))
 
     def decide(self, seen: Node) -> Plan:
         """A verdict per disk."""

@@ -5,6 +5,7 @@ real parsers and the real command lines are what a test runs through."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ class FakeDisk:
     read_only: bool = False
     removable: bool = False
     held: bool = False
+    mappings: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass
@@ -45,6 +47,8 @@ class FakeGroup:
     paths: list[str]
     tags: set[str]
     volumes: dict[str, tuple[list[tuple[str, int, int]], set[str]]] = field(default_factory=dict)
+    inactive: set[str] = field(default_factory=set)
+    missing: int = 0
 
 
 class FakeNode:
@@ -61,6 +65,8 @@ class FakeNode:
         self.inside: dict[str, list[tuple[int, str, str, str]]] = {}
         self.written: list[tuple[str, ...]] = []
         self.reports = 0
+        self.listed: set[str] = set()
+        self.sizes: dict[str, int] = {}
         self.before_write: Optional[Callable[[int, tuple[str, ...]], None]] = None
         self.after_write: Optional[Callable[[int, tuple[str, ...]], None]] = None
 
@@ -82,7 +88,10 @@ class FakeNode:
     def write(self, argv: Sequence[str]) -> None:
         self._note(tuple(argv))
         words = {"wipefs": self._wipefs, "pvcreate": self._pvcreate, "vgcreate": self._vgcreate, "vgextend": self._vgextend}
-        {**words, "lvcreate": self._lvcreate, "lvchange": self._lvchange}[argv[0]](list(argv[1:]))
+        more = {"vgchange": self._vgchange, "lvremove": self._lvremove, "lvextend": self._lvextend, "pvresize": self._pvresize}
+        other = {"dmsetup": self._dmsetup, "lvmdevices": self._lvmdevices, "blkdiscard": self._blkdiscard}
+        every = {**words, **more, **other, "lvcreate": self._lvcreate, "lvchange": self._lvchange}
+        every[argv[0]](list(argv[1:]))
         if self.after_write:
             self.after_write(len(self.written), tuple(argv))
 
@@ -90,13 +99,17 @@ class FakeNode:
 
     def tables(self) -> Tables:
         mounts = {f"98:{number}": disk.mounts for number, disk in enumerate(self.disks.values()) if disk.mounts}
-        return Tables(self.hostname, mounts, ())
+        return Tables(self.hostname, mounts, (), frozenset(self.listed))
 
     def inventory(self, knames: Sequence[str]) -> Mapping[str, SysBlock]:
         return {
             kname: SysBlock(
                 {"serial": self.disks[kname].serial, "wwid": self.disks[kname].wwid},
-                tuple(self._mapped(kname)) + (("dm-9",) if self.disks[kname].held else ()),
+                (*self._mapped(kname), *self.disks[kname].mappings, *(("dm-9",) if self.disks[kname].held else ())),
+                mappings={
+                    **{name: (name, f"LVM-{self._group_of(name)}") for name in self._mapped(kname)},
+                    **self.disks[kname].mappings,
+                },
             )
             for kname in knames
         }
@@ -108,16 +121,42 @@ class FakeNode:
         disk = self.disks.get(path[5:])
         if disk is None:
             return Probe(False, tuple(Sample(region, b"", -1, "") for region in regions))
-        return Probe(bool(disk.mounts or disk.held), tuple(_sample(disk, region) for region in regions))
+        busy = bool(disk.mounts or disk.held or self._mapped(path[5:]) or disk.mappings)
+        return Probe(busy, tuple(_sample(disk, region) for region in regions))
 
     def zero(self, path: str, regions: Sequence[Region]) -> None:
-        disk = self.disks.get(path[5:])
-        if disk is not None and (disk.mounts or disk.held):
-            raise Conflict(f"{path} is in use; nothing was written to it.")
+        disk = self._held_for_writing(path)
         self._note(("zero", path))
         for region in regions if disk else ():
             for offset in [at for at in disk.data if region.offset <= at < region.offset + region.size]:
                 del disk.data[offset]
+        if self.after_write:
+            self.after_write(len(self.written), ("zero", path))
+
+    def mark(self, path: str, text: bytes) -> None:
+        disk = self._held_for_writing(path)
+        self._note(("mark", path))
+        disk.signatures = [row for row in disk.signatures if row[0] >= len(text)]
+        self._forget(path)
+        disk.data = {0: text, **{at: data for at, data in disk.data.items() if at >= len(text)}}
+        if self.after_write:
+            self.after_write(len(self.written), ("mark", path))
+
+    def _held_for_writing(self, path: str) -> Any:
+        disk = self.disks.get(path[5:])
+        if disk is not None and (disk.mounts or disk.held or self._mapped(path[5:]) or disk.mappings):
+            raise Conflict(f"{path} is in use; nothing was written to it.")
+        return disk
+
+    def _forget(self, path: str) -> None:
+        """LVM's label is gone: the group loses the disk, and ends with its last one."""
+        self.physical.pop(path, None)
+        for name, group in list(self.groups.items()):
+            if path in group.paths:
+                group.paths.remove(path)
+                group.missing += 1
+            if not group.paths:
+                del self.groups[name]
 
     # what the tests look at
 
@@ -156,18 +195,56 @@ class FakeNode:
         self.disks[args[1][5:]].signatures.clear()
         self.physical.pop(args[1], None)
 
+    def _vgchange(self, args: list[str]) -> None:
+        new, rest = _tags(args, "--addtag")
+        group = self.groups[rest[-1]]
+        group.tags.update(new)
+        if rest[:2] == ["--activate", "n"]:
+            if any(self.disks[path[5:]].mounts for path in group.paths):
+                raise BackendFailed(f"{rest[-1]} has open volumes")
+            group.inactive.update(group.volumes)
+
+    def _lvremove(self, args: list[str]) -> None:
+        for full in args:
+            group, _slash, name = full.partition("/")
+            assert name in self.groups[group].inactive
+            del self.groups[group].volumes[name]
+
+    def _lvextend(self, args: list[str]) -> None:
+        group, _slash, name = args[2].partition("/")
+        runs, tags = self.groups[group].volumes.pop(name)
+        more = ["--name", "more", "--extents", args[1].lstrip("+"), group, *args[3:]]
+        self._lvcreate(more)
+        self.groups[group].volumes[name] = ([*runs, *self.groups[group].volumes.pop("more")[0]], tags)
+
+    def _pvresize(self, args: list[str]) -> None:
+        self.sizes[args[0]] = self.disks[args[0][5:]].size
+
+    def _dmsetup(self, args: list[str]) -> None:
+        assert args[0] == "remove"
+        for disk in self.disks.values():
+            disk.mappings = {kname: entry for kname, entry in disk.mappings.items() if entry[0] != args[1]}
+
+    def _lvmdevices(self, args: list[str]) -> None:
+        assert args[0] == "--delpvid"
+        self.listed.discard(args[1])
+
+    def _blkdiscard(self, args: list[str]) -> None:
+        self.disks[args[0][5:]].data.clear()
+
     def _pvcreate(self, args: list[str]) -> None:
         path, uuid = args[-1], args[args.index("--uuid") + 1]
         if self.disks[path[5:]].signatures or path in self.physical:
             raise BackendFailed("signature detected")
         self.physical[path] = uuid
+        self.sizes[path] = self.disks[path[5:]].size
 
     def _vgcreate(self, args: list[str]) -> None:
         tags, rest = _tags(args, "--addtag")
         assert rest[:2] == ["--physicalextentsize", "4m"]
         name, paths = rest[2], rest[3:]
         assert all(path in self.physical for path in paths)
-        self.groups[name] = FakeGroup(f"uuid-of-{name}", paths, set(tags))
+        self.groups[name] = FakeGroup(_uuid(name), paths, set(tags))
 
     def _vgextend(self, args: list[str]) -> None:
         assert all(path in self.physical for path in args[1:])
@@ -193,20 +270,27 @@ class FakeNode:
     def _lvchange(self, args: list[str]) -> None:
         gone, rest = _tags(args, "--deltag")
         new, volumes = _tags(rest, "--addtag")
+        if volumes[:2] == ["--activate", "y"]:
+            group, _slash, name = volumes[2].partition("/")
+            self.groups[group].inactive.discard(name)
+            return
         for full in volumes:
             group, _slash, name = full.partition("/")
             self.groups[group].volumes[name][1].difference_update(gone)
             self.groups[group].volumes[name][1].update(new)
 
     def _extents(self, path: str) -> int:
-        return (self.disks[path[5:]].size - MIB) // EXTENT
+        return (self.sizes.get(path, self.disks[path[5:]].size) - MIB) // EXTENT
+
+    def _group_of(self, mapping: str) -> str:
+        return next(g.uuid for name, g in self.groups.items() if mapping in {f"{name}-{lv}" for lv in g.volumes})
 
     def _mapped(self, kname: str) -> list[str]:
         return [
             f"{name}-{volume}"
             for name, group in self.groups.items()
             for volume, (runs, _tags_) in group.volumes.items()
-            if any(run[0] == f"/dev/{kname}" for run in runs)
+            if volume not in group.inactive and any(run[0] == f"/dev/{kname}" for run in runs)
         ]
 
     def _lsblk(self) -> dict[str, Any]:
@@ -232,7 +316,8 @@ class FakeNode:
         rows = []
         for path, uuid in self.physical.items():
             name = next((name for name, group in self.groups.items() if path in group.paths), "")
-            head = {"pv_name": path, "pv_uuid": uuid, "vg_name": name, "pv_pe_count": str(self._extents(path) if name else 0)}
+            head = {"pv_name": path, "pv_uuid": uuid, "vg_name": name, "vg_uuid": self.groups[name].uuid if name else ""}
+            head["pv_pe_count"] = str(self._extents(path) if name else 0)
             spans = []
             if name:
                 spans = [(s, c, lv) for lv, (runs, _t) in self.groups[name].volumes.items() for p, s, c in runs if p == path]
@@ -251,7 +336,7 @@ class FakeNode:
                 "vg_tags": ",".join(sorted(group.tags)),
                 "vg_extent_size": str(EXTENT),
                 "vg_extent_count": str(sum(self._extents(path) for path in group.paths)),
-                "vg_missing_pv_count": "0",
+                "vg_missing_pv_count": str(group.missing),
             }
             for name, group in self.groups.items()
         ]
@@ -265,12 +350,16 @@ class FakeNode:
                 "lv_name": volume,
                 "lv_size": str(sum(count for _p, _s, count in runs) * EXTENT),
                 "lv_tags": ",".join(sorted(tags)),
-                "lv_attr": "-wi-a-----",
+                "lv_attr": "-wi-------" if volume in group.inactive else "-wi-a-----",
             }
             for name, group in self.groups.items()
             for volume, (runs, tags) in group.volumes.items()
         ]
         return {"report": [{"lv": rows}]}
+
+
+def _uuid(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
 def _sample(disk: FakeDisk, region: Region) -> Sample:
