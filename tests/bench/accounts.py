@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: Kubestead contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Accounts and groups: ldap_account against a bare client that pipelines and against the stock modules in a loop.

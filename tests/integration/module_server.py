@@ -14,7 +14,6 @@ import sys
 import tempfile
 from typing import Any
 
-import ldap3  # noqa: F401 - imported here so that no fork has to
 from ansible.module_utils.testing import patch_module_args
 
 
@@ -49,6 +48,7 @@ def serve(line: str) -> dict[str, Any]:
 
 
 def main() -> None:
+    importlib.import_module("ldap3")  # once here, not in every fork
     for line in sys.stdin:
         print(json.dumps(serve(line)), flush=True)
 

@@ -184,6 +184,13 @@ def test_more_than_a_server_gives_at_once_is_read_whole_or_not_at_all(place: Pla
     error = short.entry(new)["error"]
     assert short.status != 0 and error["ldap_result"] == "sizeLimitExceeded" and "size.prtotal" in error["hint"]
     assert "Only 500 entries were received" in error["msg"]
+    if place.is_389:
+        limits = ("nsLookThroughLimit", "nsPagedLookThroughLimit")
+        change = f"dn: {limited}\nchangetype: modify\n" + "-\n".join(f"replace: {name}\n{name}: 5\n" for name in limits)
+        place.ldap("ldapmodify", stdin=change)
+        looked = place.run({"uid": new}, bind_dn=limited, bind_pw_file=str(file))
+        assert looked.status != 0 and "look-through" in looked["msg"], looked["msg"]
+        return
     assert place.run(people[0], bind_dn=limited, bind_pw_file=str(file)).actions()[people[0]["uid"]] == "unchanged"
     denied = place.run({**people[0], "cn": "Other"}, bind_dn=limited, bind_pw_file=str(file))
     assert denied.entry(people[0]["uid"])["error"]["code"] == "denied"

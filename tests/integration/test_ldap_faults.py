@@ -220,12 +220,12 @@ def test_no_password_is_in_the_servers_log(run: Callable[..., Any], slapd: Scrat
     assert "PASSMOD" in log and CANARY not in log and PASSWORD not in log
 
 
-def restarted(slapd: ScratchSlapd, old: str, new: str) -> None:
+def restarted(slapd: ScratchSlapd, there: str, instead: str) -> None:
     slapd.stop()
     config = slapd.folder / "slapd.conf"
     text = config.read_text(encoding="utf-8")
-    assert old in text
-    config.write_text(text.replace(old, new, 1), encoding="utf-8")
+    assert there in text
+    config.write_text(text.replace(there, instead, 1), encoding="utf-8")
     slapd.start()
 
 

@@ -90,3 +90,40 @@ def test_a_name_that_is_no_login_name_is_refused_before_anything_is_sent(place: 
     done = place.run({"uid": uid}, {"uid": place.uid("fine")})
     assert done.status != 0 and done["error"]["code"] == "bad_input" and not done["changed"]
     assert "Traceback" not in done.output and place.uids() == set()
+
+
+PASSWORDS = [
+    "*()\\,=+<>#;\"'9a",
+    " lead and trail ",
+    "p\u00e4\u00df\u05d0\U0001f980 w0rd",
+    "{SSHA}looks like 1",
+    "{{ not }} a ${template} 1",
+    "x1" * 60,
+]
+
+
+def test_passwords_of_any_kind_are_the_ones_that_open(place: Place, tmp_path: Path) -> None:
+    people, files = [], []
+    for index, password in enumerate(PASSWORDS):
+        path = tmp_path / f"p{index}"
+        path.write_text(password, encoding="utf-8")
+        path.chmod(0o600)
+        files.append(path)
+        people.append({"uid": place.uid(f"v{index}"), "password_file": str(path)})
+    done = place.run(*people, on_error="continue")
+    for person, path, password in zip(people, files, PASSWORDS):
+        if done.entry(person["uid"])["action"] == "failed":
+            assert place.is_389 and password.startswith("{"), done.entry(person["uid"])
+            continue
+        who = (
+            "ldapwhoami",
+            "-x",
+            "-H",
+            place.login["server_uri"],
+            "-D",
+            f"uid={person['uid']},{place.people}",
+            "-y",
+            str(path),
+        )
+        assert place.as_anybody(*who, check=False).returncode == 0, password
+        assert password not in done.output
