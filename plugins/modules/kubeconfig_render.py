@@ -61,7 +61,8 @@ options:
         type: path
       secret:
         description:
-          - A key of a Secret, at the API server that the connection options name. The namespace must exist.
+          - A key of a Secret, at the API server that the connection options name. The namespace must exist; check mode does not ask
+            for it, because an earlier task may make it.
           - Who can read Secrets in the namespace, or make pods in it, has this kubeconfig. Keep those of people in a namespace
             of their own.
         type: dict

@@ -181,3 +181,31 @@ def watch_arguments(stop: threading.Event, seen: set[str]) -> None:
                 except OSError:
                     continue
         stop.wait(0.02)
+
+
+def test_kubectl_logs_in_through_the_plugin_that_oidc_names(lab: Any, run_module: Any, space: str, tmp_path: Path) -> None:
+    """A stand-in for kubelogin notes how it was called and answers with a token that the lab's API takes."""
+    lab.kubectl("create", "serviceaccount", "bert", "-n", space)
+    token = lab.kubectl("create", "token", "bert", "-n", space).stdout.strip()
+    plugin = tmp_path / "bin" / "kubectl-oidc_login"
+    plugin.parent.mkdir()
+    answer = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": token}}
+    plugin.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" >{tmp_path}/called\ncat <<'END'\n{json.dumps(answer)}\nEND\n")
+    plugin.chmod(0o755)
+    path = tmp_path / "config"
+    file = wanted(lab, token, path=str(path))
+    oidc = {"issuer_url": "https://sso.example", "client_id": "kubernetes", "extra_scopes": ["groups", "email"]}
+    file["users"][0]["user"] = {"oidc": {**oidc, "grant_type": "device-code"}}
+    run = run_module("kubeconfig_render", {"files": [file], "verify": "login"})
+    assert "logs in by a command, which is not run" in run.entry(str(path))["warnings"][0]
+    assert not (tmp_path / "called").exists()
+    command = f'PATH="{plugin.parent}:$PATH" exec kubectl --kubeconfig {path} auth whoami'
+    assert f"system:serviceaccount:{space}:bert" in lab.exec("sh", "-c", command).stdout
+    assert (tmp_path / "called").read_text().split() == [
+        "get-token",
+        "--oidc-issuer-url=https://sso.example",
+        "--oidc-client-id=kubernetes",
+        "--oidc-extra-scope=groups",
+        "--oidc-extra-scope=email",
+        "--grant-type=device-code",
+    ]
