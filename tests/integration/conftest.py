@@ -18,8 +18,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 LAB = ROOT / "tests" / "lab" / "lab"
-# Only `lab exec` sets this variable: inside it, entering once more would cost every command half a second.
-_ENTERING = () if "KUBESTEAD_LAB_DIR" in os.environ else (str(LAB), "exec", "--")
+# The lab whose `lab exec` runs these tests, if one does: entering it once more would cost every command half a second.
+_INSIDE = os.environ.get("KUBESTEAD_LAB_NAME", "") if "KUBESTEAD_LAB_DIR" in os.environ else "outside"
 MODULE_MAIN = Path(__file__).with_name("module_main.py")
 
 
@@ -58,8 +58,9 @@ class Lab:
         env: Optional[Mapping[str, str]] = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command inside the lab's namespace with its environment."""
+        entering = () if os.environ.get("KUBESTEAD_LAB_NAME") == _INSIDE else (str(LAB), "exec", "--")
         done = subprocess.run(
-            [*_ENTERING, *command],
+            [*entering, *command],
             input=stdin if stdin is not None else "",
             text=True,
             capture_output=True,
