@@ -7,7 +7,6 @@ Everything is real but the shell around the module: its wiring, the store, the A
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import signal
@@ -71,7 +70,6 @@ class Runner:
         self, *users: Any, check: bool = False, hook: Optional[Hook] = None, flow: Optional[UserCertFlow] = None, **changes: Any
     ) -> Done:
         """One run; ``hook`` is called after each outcome with its stage and its number."""
-        gc.collect()  # a store's lock ends with its object, which the errors of an earlier run may still hold
         flow = flow or self.flow(*users, **changes)
         plan = flow.decide(flow.observe())
 
@@ -81,8 +79,13 @@ class Runner:
                     hook(stage, number)
                 yield outcome
 
-        run = Run(plan) if check else carry_out(plan, execute, stop_on_error=flow.stop_on_error)
-        return Done(run, flow.report(run))
+        try:
+            run = Run(plan) if check else carry_out(plan, execute, stop_on_error=flow.stop_on_error)
+            return Done(run, flow.report(run))
+        finally:  # a process's end does that, but this one goes on
+            lock = getattr(flow._out.pairs, "_lock", None)
+            if hasattr(lock, "close"):
+                lock.close()
 
     def killed(self, stage: str, after: int, *users: Any, **changes: Any) -> None:
         """A run in a fork that is ended by SIGKILL after so many outcomes of a stage."""
