@@ -338,7 +338,7 @@ attributes:
       - With O(update_password=always) passwords are set in every run, because they can't be compared.
 notes:
   - An account that the directory refuses is left out of its groups; with O(on_error=continue) the others get into them.
-  - The entry this task binds as is never locked or removed.
+  - The entry this task binds as is never locked, renamed, moved or removed.
   - A search that the server cuts short (size or time limit) is an error, never taken as complete.
 author:
   - Kubestead contributors (@kubestead)

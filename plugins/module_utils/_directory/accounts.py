@@ -224,7 +224,7 @@ def _needed(account: Account, settings: Settings, seen: Optional[Entry]) -> dict
     """Values for what the object classes demand, where neither the task nor the entry has any."""
     names = account.given.get("cn") or account.given.get("displayName") or (seen.values_of("cn") if seen else ())
     full_name = names[0] if names else account.uid
-    needed = {"cn": full_name, "sn": full_name.split()[-1]}
+    needed = {"cn": full_name, "sn": (full_name.split() or [full_name])[-1]}
     if settings.posix:
         needed.update(uidNumber=AUTO, gidNumber=str(settings.default_gid), homeDirectory=f"/home/{account.uid}")
         if seen is None or "posixaccount" not in {name.casefold() for name in seen.values_of("objectClass")}:

@@ -65,6 +65,7 @@ class Removal:
     dn: str
 
 
+Shown = Mapping[str, object]
 Work = Union[AccountWrite, PasswordWrite, LockWrite, RenameWrite, GroupChange, Removal]
 
 
@@ -83,10 +84,11 @@ class Draft:
         self.steps[stage].append(step)
         self.work[work_key(step)] = work
 
-    def account_step(self, stage: str, verb: str, uid: str, work: Work, before: object = None, after: object = None) -> None:
+    def account_step(
+        self, stage: str, verb: str, uid: str, work: Work, before: Optional[Shown] = None, after: Optional[Shown] = None
+    ) -> None:
         """The same for an account, from what is shown of it before and after."""
-        step = Step(verb, f"account {uid}", entry_key("account", uid), _shown(before), _shown(after))
-        self.step(stage, step, work)
+        self.step(stage, Step(verb, f"account {uid}", entry_key("account", uid), before, after), work)
 
     def warn(self, text: str) -> None:
         """Say it once."""
@@ -102,7 +104,3 @@ def work_key(step: Step) -> tuple[str, str]:
 def texts(attributes: Mapping[str, Values], names: Values) -> dict[str, object]:
     """Attributes as a diff shows them."""
     return {name: shown(attributes[name]) for name in names if name in attributes}
-
-
-def _shown(what: object) -> Optional[Mapping[str, object]]:
-    return what if isinstance(what, Mapping) else None
