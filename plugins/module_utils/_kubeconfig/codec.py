@@ -65,7 +65,7 @@ def load(content: bytes) -> Document:
             node = loader.get_single_node()
         finally:
             loader.dispose()
-    except (yaml.YAMLError, UnicodeDecodeError) as exc:
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as exc:  # the last three without libyaml only
         raise _broken(_line(exc), str(getattr(exc, "problem", None) or "this is not YAML text")) from None
     document = None if node is None else _Reader().value(node)
     if document is None:

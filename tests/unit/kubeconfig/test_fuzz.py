@@ -15,6 +15,7 @@ from posixpath import normpath
 from typing import Any, Callable
 
 import pytest
+import yaml
 from ansible_collections.kubestead.platform.plugins.module_utils._core.errors import BadInput, CollError
 from ansible_collections.kubestead.platform.plugins.module_utils._core.plan import render_diff
 from ansible_collections.kubestead.platform.plugins.module_utils._kubeconfig import codec
@@ -126,6 +127,38 @@ def test_damaged_files() -> None:
             before[f"/k/{number}"] = content
             world.store.put(f"/k/{number}", content)
         run_and_judge(world, files, before)
+
+
+def test_damaged_files_without_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codec, "_LOADER", yaml.BaseLoader)
+    monkeypatch.setattr(codec, "_DUMPER", yaml.BaseDumper)
+    for rng, count in batches(9, 500):
+        world, files, before = World(), [], {}
+        for number in range(count):
+            content = before[f"/k/{number}"] = damaged(rng, rng.choice(TEXTS))
+            files.append(person("anna", path=f"/k/{number}"))
+            world.store.put(f"/k/{number}", content)
+        run_and_judge(world, files, before)
+    for content in (b"[" * 5000, b"- " * 5000, b'x: "\\UFFFFFFFF"', b'x: "\\U00110000"'):
+        world = World()
+        world.store.put("/k/anna.config", content)
+        assert world.run([person("anna")])[1]["/k/anna.config"]["action"] == "failed"
+
+
+def test_damaged_secrets() -> None:
+    for rng, count in batches(8, 1_000):
+        world, files = World(), []
+        world.kube.put("/api/v1/namespaces/k", {"metadata": {}})
+        for number in range(count):
+            text = base64.b64encode(damaged(rng, rng.choice(TEXTS)))
+            data = {"kubeconfig": (damaged(rng, text) if rng.randrange(3) == 0 else text).decode("latin-1")}
+            world.kube.put(f"/api/v1/namespaces/k/secrets/s{number}", {"metadata": {}, "data": data})
+            wanted = person("anna", secret={"namespace": "k", "name": f"s{number}", "key": "kubeconfig"})
+            files.append({key: value for key, value in wanted.items() if key != "path"})
+        run, entries = world.run(files)
+        assert CANARY not in json.dumps([entries, render_diff(run.done)]) + repr(run)
+        written = {path.rpartition("/")[2] for _method, path in world.kube.writes}
+        assert written == {name.split("/")[1].split()[0] for name, entry in entries.items() if entry["action"] == "updated"}
 
 
 def test_damaged_files_that_are_taken_over_renamed_and_cut_down() -> None:
