@@ -7,6 +7,7 @@ Everything is real but the shell around the module: its wiring, the store, the A
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -88,15 +89,36 @@ class Runner:
                 lock.close()
 
     def killed(self, stage: str, after: int, *users: Any, **changes: Any) -> None:
-        """A run in a fork that is ended by SIGKILL after so many outcomes of a stage."""
+        """A run in a fork that is ended by SIGKILL right after so many keys, requests, approvals and so on."""
 
-        def hook(at: Stage, number: int) -> None:
-            if (at.name, number) == ("approve" if stage == SIGNED else stage, after):
+        flow = self.flow(*users, **changes)
+        calls = itertools.count(1)
+
+        def die(at: str) -> None:
+            if at == stage and next(calls) == after:
                 if stage == SIGNED:
                     time.sleep(1)
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        status = forked(lambda: self.run(*users, hook=hook, **changes))()
+        pairs, kube = flow._out.pairs, flow._out.kube
+        prepare, install, call = pairs.prepare, pairs.install, kube.call
+        pairs.prepare = lambda *given: (prepare(*given), die("keys"))  # type: ignore[method-assign]
+        pairs.install = lambda *given: (install(*given), die("install"))  # type: ignore[method-assign]
+
+        def dying_call(method: str, path: str, *rest: Any) -> Any:
+            answer = call(method, path, *rest)
+            if "certificatesigningrequests" in path:
+                point = {"POST": "request", "PUT": "approve", "DELETE": "clean"}.get(method, "")
+                die(SIGNED if (point, stage) == ("approve", SIGNED) else point)
+            return answer
+
+        kube.call = dying_call  # type: ignore[method-assign]
+
+        def hook(at: Stage, _number: int) -> None:
+            if at.name == "collect":
+                die("collect")
+
+        status = forked(lambda: self.run(flow=flow, hook=hook))()
         assert os.WIFSIGNALED(status), f"the run came to its end before {stage} {after}"
 
 

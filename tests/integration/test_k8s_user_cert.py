@@ -157,7 +157,7 @@ def test_every_kind_of_key_is_signed_and_logs_in(world: World, key_type: str) ->
 def test_a_killed_run_is_continued(world: World, stage: str) -> None:
     world.drive(world.anna, world.bert, die_after=stage)
     left = {one["metadata"]["name"] for one in world.requests()}
-    assert len(left) == (0 if stage == "keys" else 2)
+    assert len(left) == (0 if stage == "install" else 2)
     done = world.run(world.anna, world.bert)
     assert done["counts"]["failed"] == 0
     assert world.belongs_together(world.anna) and world.belongs_together(world.bert)

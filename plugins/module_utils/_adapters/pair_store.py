@@ -15,6 +15,7 @@ import fcntl
 import os
 import re
 import shutil
+import stat
 import threading
 import time
 from typing import Any, Optional
@@ -132,9 +133,9 @@ class PairStore:
         if not all(right):
             return "the links to the key and the certificate were not right"
         for file in (_KEY, _CERTIFICATE):
-            stored = self._files.find(self._path(name, current, file))
-            if stored is not None and stored.mode & 0o077:
-                return f"the mode of {file} was {stored.mode:04o}"
+            mode = _mode(self._path(name, current, file))
+            if mode & 0o077:
+                return f"the mode of {file} was {mode:04o}"
         if any(other != current and not self._recorded(name, other) for other in self._versions(name)):
             return "an older pair was left over"
         return ""
@@ -168,7 +169,7 @@ class PairStore:
                 self._files.remove(self._link(name, suffix))
 
     def _protect(self, path: str) -> None:
-        stored = self._files.find(path)
+        stored = self._files.find(path) if _mode(path) & 0o077 else None
         if stored is not None and stored.mode & 0o077:
             self._files.write(path, stored.content, mode=0o600)
 
@@ -212,6 +213,13 @@ class PairStore:
 
     def _path(self, name: str, *below: str) -> str:
         return os.path.join(self._root, ".pairs", name, *below)
+
+
+def _mode(path: str) -> int:
+    """The permissions of a file, links not followed; none when it is not there."""
+    with explained(path, "read"), contextlib.suppress(FileNotFoundError):
+        return stat.S_IMODE(os.lstat(path).st_mode)
+    return 0
 
 
 def _read_link(path: str) -> Optional[str]:

@@ -35,6 +35,7 @@ class RequestDesk:
         self._kube = kube
         self._wait = wait_timeout
         self._version = "0"
+        self._hurries = True
         self._jobs: Mapping[str, Job] = {}
 
     def list_ours(self) -> tuple[Obj, ...]:
@@ -53,8 +54,10 @@ class RequestDesk:
                 self.objects[entry] = job.request
 
     def create(self, step: Step) -> dict[str, object]:
-        """Create the request and compare what the server holds with what was sent, in whole."""
+        """Create the request and compare what the server holds with what was sent, in whole. Not twice."""
         attempt = self.attempts[step.entry]
+        if step.entry in self.objects:
+            return {"request": attempt.object_name}
         try:
             obj = self._kube.call("POST", REQUESTS, object_of(attempt))
         except Conflict as exc:
@@ -104,6 +107,25 @@ class RequestDesk:
         except BackendFailed as exc:
             return exc
         return None
+
+    def hurry(self, step: Step, *, approve: bool) -> None:
+        """Create, and approve, at once and not in their stages, so that the signer works while other keys are made.
+
+        What fails here is tried again, and told, in its own stage; from then on nobody hurries.
+        """
+        if self._hurries:
+            try:
+                self.create(step)
+                if approve:
+                    self.approve(step)
+            except CollError:
+                self._hurries = False
+
+    def finish(self, entry: str) -> None:
+        """Remove the request behind an entry. Not twice."""
+        if entry in self.objects:
+            self.remove(self.objects[entry])
+            del self.objects[entry]
 
     def remove(self, obj: Obj) -> None:
         """Remove one of our requests; that it is gone, or is another by now, is as good."""

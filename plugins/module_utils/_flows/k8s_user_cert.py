@@ -8,6 +8,7 @@ With a CA on this host the three steps in the middle are one: it signs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Callable, Optional, Union
 
@@ -163,6 +164,8 @@ class UserCertFlow:
         )
         self._out.pairs.prepare(person.name, attempt.version, key_pem, record_of(attempt))
         self._desk.attempts[step.entry] = attempt
+        if not self._wanted.local:
+            self._desk.hurry(step, approve=self._wanted.approve == "auto")
 
     def _key_for(self, job: Job) -> tuple[bytes, KeyFacts]:
         if self._wanted.keeps_keys and job.pair.key is not None:
@@ -227,14 +230,15 @@ class UserCertFlow:
     def _install(self, step: Step) -> Facts:
         pem, certificate = self._certificates[step.entry]
         self._out.pairs.install(self._jobs[step.entry].person.name, self._desk.attempts[step.entry].version, pem)
+        with suppress(CollError):  # it is tried again, and told, among the clean-ups
+            self._desk.finish(step.entry)
         return {
             **planning.certificate_facts(certificate, int(self._out.clock())),
             "granted_seconds": certificate.life,
         }
 
     def _clean(self, step: Step) -> None:
-        if step.entry in self._desk.objects:
-            self._desk.remove(self._desk.objects[step.entry])
+        self._desk.finish(step.entry)
         self._out.pairs.settle(self._jobs[step.entry].person.name)
 
     def _verify_login(self, step: Step) -> Facts:
