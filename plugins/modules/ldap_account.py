@@ -312,8 +312,33 @@ options:
     description:
       - The folder, on the host the module runs on, where generated passwords are written, as C(NAME.password) with mode 0600.
       - It is made with mode 0700 when it is missing.
-      - Needed with O(accounts[].generate_password).
+      - Needed with O(accounts[].generate_password), unless there is O(password_secret).
     type: path
+  password_secret:
+    description:
+      - A namespace of a Kubernetes cluster where generated passwords go instead, each into a Secret with the key C(password),
+        before the directory gets it.
+      - Whoever can read Secrets or create pods in that namespace has all of these passwords.
+    type: dict
+    suboptions:
+      namespace:
+        description: The namespace; it has to exist.
+        type: str
+        required: true
+      name_template:
+        description:
+          - The name of each Secret, with C({name}) for the uid. A uid that is no DNS label is replaced by a readable form of it with a
+            digest.
+        type: str
+        default: "{name}-password"
+      kubeconfig:
+        description:
+          - Path of the kubeconfig on the host the module runs on; by default the service account in a pod, else E(KUBECONFIG) or
+            C(~/.kube/config).
+        type: path
+      context:
+        description: The context of it; by default the current one.
+        type: str
   max_deletes:
     description:
       - How many accounts and groups the task may remove or archive. If more would go, nothing is written at all.
@@ -486,7 +511,7 @@ entries:
       returned: for accounts
       sample: [developers]
     password_path:
-      description: The file with the generated password.
+      description: The file with the generated password; with O(password_secret) C(namespace/name:key) of the Secret.
       type: str
       returned: for accounts whose generated password was set, or would be
       sample: /root/passwords/anna.password
@@ -525,10 +550,12 @@ counts:
 
 from typing import Any
 
+from ..module_utils._adapters.kube_api import KubeApiClient
 from ..module_utils._adapters.ldap_server import LdapServer
 from ..module_utils._adapters.random_text import new_password
 from ..module_utils._adapters.secret_file import SecretFiles
-from ..module_utils._ansible.argspec import BULK_SPEC, LDAP_AUTH_SPEC, STATE_SPEC, new_module
+from ..module_utils._adapters.secret_passwords import SecretPasswords
+from ..module_utils._ansible.argspec import BULK_SPEC, KUBE_AUTH_SPEC, LDAP_AUTH_SPEC, STATE_SPEC, new_module
 from ..module_utils._ansible.deps import need
 from ..module_utils._ansible.shell import converge
 from ..module_utils._flows.ldap_account import LdapAccountFlow
@@ -590,6 +617,16 @@ SPEC: dict[str, dict[str, Any]] = {
     "default_gid_number": {"type": "int", "default": 100},
     "update_password": {"type": "str", "choices": _WHEN, "default": "on_create", "no_log": False},
     "password_directory": {"type": "path", "no_log": False},
+    "password_secret": {
+        "type": "dict",
+        "no_log": False,
+        "options": {
+            "namespace": {"type": "str", "required": True},
+            "name_template": {"type": "str", "default": "{name}-password"},
+            "kubeconfig": {"type": "path"},
+            "context": {"type": "str"},
+        },
+    },
     "max_deletes": {"type": "int", "default": 20},
 }
 
@@ -597,12 +634,19 @@ SPEC: dict[str, dict[str, Any]] = {
 def wire(params: dict[str, Any]) -> LdapAccountFlow:
     """The flow for a task's options."""
     need("ldap3")
-    return LdapAccountFlow(params, LdapServer.from_params(params), SecretFiles(), new_password)
+    files: Any = SecretFiles()
+    secret = params["password_secret"]
+    if secret:
+        need("urllib3", "yaml")
+        login = {**dict.fromkeys(KUBE_AUTH_SPEC.options), "kubeconfig": secret["kubeconfig"], "context": secret["context"]}
+        files = SecretPasswords(KubeApiClient.from_params(login), secret["namespace"], files)
+    return LdapAccountFlow(params, LdapServer.from_params(params), files, new_password)
 
 
 def main() -> None:
     """Run the module."""
-    converge(new_module(LDAP_AUTH_SPEC, STATE_SPEC, BULK_SPEC, spec=SPEC), wire)
+    places = [("password_directory", "password_secret")]
+    converge(new_module(LDAP_AUTH_SPEC, STATE_SPEC, BULK_SPEC, spec=SPEC, mutually_exclusive=places), wire)
 
 
 if __name__ == "__main__":

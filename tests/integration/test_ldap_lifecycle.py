@@ -232,3 +232,23 @@ def test_a_hash_is_stored_as_it_is_or_refused_with_the_servers_reason(place: Pla
     when = {"update_password": "when_changed"}
     assert not place.run({"uid": anna, "password_hash": stored}, **when)["changed"]
     assert not place.run({"uid": anna, "password": THIRD}, **when)["changed"]
+
+
+def test_generated_passwords_go_to_secrets_where_a_disk_would_vanish(place: Place) -> None:
+    anna = {"uid": place.uid("anna"), "generate_password": True}
+    space = f"passwords-{place.mark}"
+    place.lab.kubectl("create", "namespace", space)
+    try:
+        more = {"password_directory": None, "password_secret": {"namespace": space, "kubeconfig": place.lab.env["KUBECONFIG"]}}
+        done = same_verdict(place, anna, **more)
+        where = done.entry(anna["uid"])["password_path"]
+        assert where == f"{space}/{anna['uid']}-password:password"
+        printed = place.lab.kubectl("get", "secret", "-n", space, f"{anna['uid']}-password", "-o", "jsonpath={.data.password}")
+        secret = base64.b64decode(printed.stdout).decode()
+        assert place.may_log_in("anna", secret) and secret not in done.output
+        nowhere = {**more, "password_secret": {**more["password_secret"], "namespace": "nowhere-to-be-found"}}
+        lost = place.run({"uid": place.uid("ben"), "generate_password": True}, **nowhere)
+        assert lost.status != 0 and "nowhere-to-be-found" in lost["msg"] and "Traceback" not in lost.output
+        assert place.run({"uid": place.uid("ben"), "generate_password": True}, **more).status == 0
+    finally:
+        place.lab.kubectl("delete", "namespace", space, "--wait=false")

@@ -38,6 +38,7 @@ class Settings:
     update_password: str  # on_create, when_changed or always
     max_deletes: int
     password_directory: str = ""
+    password_secret: str = ""  # namespace/{name}:password, where generated passwords go instead
     archive_base: str = ""  # where people who left are kept; empty: nowhere
     archives: bool = False  # whether who leaves is moved there; else deleted
     placeholder: str = ""  # the member of a group of DNs that has none; empty: such a group is refused

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
@@ -26,6 +27,7 @@ _NUMBERS = {"uid_number": "uidNumber", "gid_number": "gidNumber"}
 _POSIX_ONLY = ("uid_number", "gid_number", "home", "shell")
 _NEVER_EMPTY = ("cn", "sn", "home", "uid_number", "gid_number")
 _SOURCES = ("password", "password_hash", "password_file", "generate_password")
+_DNS = re.compile(r"[a-z0-9]([-a-z0-9.]{0,200}[a-z0-9])?", re.ASCII)
 _MAX_ID = 2**31 - 1
 
 
@@ -43,10 +45,10 @@ def wanted_from(params: Mapping[str, Any]) -> Wanted:
     secrets = {raw["uid"]: _secret(raw) for raw in params["accounts"] or () if raw.get("password") or raw.get("password_hash")}
     files = {raw["uid"]: raw["password_file"] for raw in params["accounts"] or () if raw.get("password_file")}
     generating = next((account for account in accounts if account.credential_from == "generate_password"), None)
-    if generating and not params["password_directory"]:
+    if generating and not params["password_directory"] and not params["password_secret"]:
         raise BadInput(
-            f"accounts: {generating.uid}: generate_password needs password_directory.",
-            hint="Name the folder where generated passwords are written.",
+            f"accounts: {generating.uid}: generate_password needs password_directory or password_secret.",
+            hint="Name the folder or the namespace where generated passwords are written.",
         )
     return Wanted(settings, accounts, groups, secrets, files)
 
@@ -86,10 +88,25 @@ def _settings(params: Mapping[str, Any]) -> Settings:
         update_password=params["update_password"],
         max_deletes=params["max_deletes"],
         password_directory=params["password_directory"] or "",
+        password_secret=_secret_place(params["password_secret"]),
         archive_base=_archive(params),
         archives=params["delete_policy"] == "archive",
         placeholder=dn.child("cn", "kubestead-nobody", params["group_base"]) if params["empty_groups"] == "placeholder" else "",
     )
+
+
+def _secret_place(raw: Optional[Mapping[str, Any]]) -> str:
+    if not raw:
+        return ""
+    namespace, template = str(raw["namespace"]), str(raw["name_template"])
+    if not _DNS.fullmatch(namespace) or "." in namespace:
+        raise BadInput(f"password_secret.namespace: {namespace[:80]!r} is no name of a namespace.")
+    if "{name}" not in template or not _DNS.fullmatch(template.replace("{name}", "a")):
+        raise BadInput(
+            f"password_secret.name_template: {template[:80]!r} makes no name of a Secret.",
+            hint="Write lower-case letters, digits, '-' and '.', with {name} in its place, such as {name}-password.",
+        )
+    return f"{namespace}/{template}:password"
 
 
 def _archive(params: Mapping[str, Any]) -> str:

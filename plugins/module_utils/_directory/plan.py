@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Optional, Union
 
 from .._core.errors import CollError, Conflict, Refused
+from .._core.names import dns_name
 from .._core.plan import Plan, Stage, Verdict, entry_key
 from . import accounts, dn, groups, passwords, policy
 from .draft import (
@@ -31,6 +33,7 @@ from .model import Account, Add, Attributes, Change, Entry, Modify, Op, Seen, Va
 from .places import Place, only, place_of
 from .plan_groups import draft_groups, people_of
 
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 _LOCK_ATTRIBUTE = {"ppolicy": "pwdAccountLockedTime", "nsaccountlock": "nsAccountLock"}
 _UNKNOWN_EFFECT = "The password policy in effect could not be told, so it is not known whether locked accounts are kept out."
 _ONLY_SHADOW = (
@@ -172,6 +175,8 @@ def _draft_lock(draft: Draft, uid: str, where: str, locks: bool, seen: Seen) -> 
 
 def password_path(wanted: Wanted, uid: str) -> str:
     """Where a generated password is written."""
+    if wanted.settings.password_secret:
+        return wanted.settings.password_secret.replace("{name}", uid if _LABEL.fullmatch(uid) else dns_name(uid))
     return f"{wanted.settings.password_directory.rstrip('/')}/{uid}.password"
 
 

@@ -61,7 +61,7 @@ class World:
         params = {
             "user_base": USERS, "group_base": GROUPS, "profile": "posix", "group_kind": None, "accounts": accounts,
             "groups": groups, "id_range": None, "archive_base": None, "delete_policy": "delete",
-            "empty_groups": "refuse", "default_gid_number": 100, "update_password": "on_create",
+            "empty_groups": "refuse", "password_secret": None, "default_gid_number": 100, "update_password": "on_create",
             "password_directory": "/pw", "max_deletes": 20, "state": "present", "on_error": "continue", "concurrency": 4,
             "timeout": 30, **options,
         }  # fmt: skip

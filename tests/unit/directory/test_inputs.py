@@ -99,7 +99,7 @@ class Inputs:
             "accounts": [self.account() for _one in range(pick.randrange(4))],
             "groups": [self.group() for _one in range(pick.randrange(3))],
             "id_range": None, "default_gid_number": 100, "max_deletes": 20, "state": "present", "concurrency": 1, "timeout": 30,
-            "update_password": pick.choice(("on_create", "when_changed", "always")), "password_directory": "/pw",
+            "password_secret": None, "update_password": pick.choice(("on_create", "when_changed", "always")), "password_directory": "/pw",
             "delete_policy": pick.choice(("delete", "archive")), "archive_base": pick.choice((None, f"ou=left,{USERS}")),
             "empty_groups": pick.choice(("refuse", "placeholder")), "on_error": "continue",
         }  # fmt: skip

@@ -14,7 +14,7 @@ PARAMS: dict[str, Any] = {
     "user_base": "ou=people,dc=example,dc=org", "group_base": "ou=groups,dc=example,dc=org", "profile": "posix",
     "group_kind": None, "accounts": [], "groups": [], "id_range": None, "default_gid_number": 100, "state": "present",
     "update_password": "on_create", "password_directory": "/pw", "max_deletes": 20, "concurrency": 4, "timeout": 30,
-    "archive_base": None, "delete_policy": "delete", "empty_groups": "refuse",
+    "archive_base": None, "delete_policy": "delete", "empty_groups": "refuse", "password_secret": None,
 }  # fmt: skip
 
 BAD: list[tuple[dict[str, Any], str]] = [
@@ -42,6 +42,14 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"groups": [{"cn": "dev", "members": {"add": ["a"], "remove": ["a"]}}]}, "both in members.add"),
     ({"groups": [{"cn": "dev", "gid_number": 5}, {"cn": "ops", "gid_number": 5}]}, "same gid_number"),
     ({"groups": [{"cn": "a\tb"}]}, "is not a name"),
+    ({"password_secret": {"namespace": "a/b", "name_template": "{name}"}}, "no name of a namespace"),
+    ({"password_secret": {"namespace": "a", "name_template": "x"}}, "makes no name of a Secret"),
+    ({"delete_policy": "archive"}, "needs archive_base"),
+    ({"archive_base": "nowhere"}, "archive_base: 'nowhere' is not a DN"),
+    ({"archive_base": "dc=example,dc=org"}, "archive_base holds user_base"),
+    ({"accounts": [{"uid": "anna", "renamed_from": "anna"}]}, "is the same name"),
+    ({"accounts": [{"uid": "anna", "parent": "ou=groups,dc=example,dc=org"}]}, "at or below user_base"),
+    ({"accounts": [{"uid": "anna", "expires": "soon"}]}, "is not a day"),
     ({"user_base": "people"}, "user_base: 'people' is not a DN"),
     ({"id_range": {"min": 10, "max": 9}}, "id_range"),
     ({"concurrency": 0}, "concurrency"),
