@@ -4,240 +4,271 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
-from .._core.errors import CollError, Conflict, Refused
-from .._core.plan import Plan, Stage, Step, Verdict, entry_key
-from . import objects
-from .grants import Grant, Policy, Wanted, grant_of
-
-_SYSTEM_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease")
-# Rights are taken before others are given: a run that breaks off leaves too few rights, never too many.
-_STAGES = (_REMOVE, _NAMESPACES, _BINDINGS) = ("removals", "namespaces", "bindings")
-
-
-@dataclass(frozen=True)
-class Seen:
-    """The cluster as it is. ``bindings`` are ours, by path; ``others`` stand, by path, where one of ours is to be."""
-
-    bindings: Mapping[str, Mapping[str, Any]]
-    others: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    namespaces: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    cluster_roles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    roles: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Write:
-    """The request behind a step."""
-
-    method: str
-    path: str
-    body: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Decision:
-    """The plan, and beside it the request for each step, by the step's target."""
-
-    plan: Plan
-    writes: Mapping[str, Write]
-
-
-class _Draft:
-    """A decision in the making."""
-
-    def __init__(self) -> None:
-        self.verdicts: dict[str, Verdict] = {}
-        self.steps: dict[str, list[Step]] = {name: [] for name in _STAGES}
-        self.writes: dict[str, Write] = {}
-
-    def judge(self, verdict: Verdict) -> None:
-        self.verdicts[verdict.key] = verdict
-
-    def plan_write(self, stage: str, step: Step, write: Write) -> None:
-        self.steps[stage].append(step)
-        self.writes[step.target] = write
-
-    def done(self) -> Decision:
-        stages = tuple(Stage(name, tuple(steps)) for name, steps in self.steps.items() if steps)
-        return Decision(Plan(tuple(self.verdicts.values()), stages), self.writes)
+from .._core.errors import Conflict, Refused
+from .._core.plan import Plan, Step, Verdict, entry_key
+from . import objects, review
+from .draft import (
+    BINDINGS,
+    LEFTOVERS,
+    NAMESPACES,
+    REMOVE,
+    REPLACED,
+    ROLES,
+    Decision,
+    Draft,
+    Overdue,
+    Question,
+    Seen,
+    Write,
+    grant_of,
+    key_of,
+    live_permission,
+    live_words,
+    permission,
+    target,
+)
+from .grants import Grant, Wanted
+from .refusals import may_hand_on, refusal
+from .window import noted, rfc3339
 
 
 def decide(wanted: Wanted, seen: Seen) -> Decision:
     """What becomes of each grant; raises Refused when more would be pruned than allowed."""
-    draft = _Draft()
-    refusals = {grant: _refusal(grant, seen, wanted.policy) for grant in wanted.present()}
-    _plan_namespaces(draft, [grant for grant, refusal in refusals.items() if refusal is None], seen, wanted.policy)
-    for grant, present in wanted.grants.items():
-        live = seen.bindings.get(objects.binding_path(grant, wanted.policy.owner))
-        refusal = refusals.get(grant)
-        if refusal is not None:
-            draft.judge(_verdict(grant, wanted.policy, "failed", "", refusal))
-        elif present:
-            _plan_present(draft, grant, live, wanted.policy)
-        else:
-            _plan_absent(draft, grant, live, wanted.policy)
+    draft = Draft(wanted, seen)
+    refusals = {grant: refusal(draft, grant) or seen.refusals.get(key_of(grant)) for grant in wanted.present()}
+    granted = [grant for grant, error in refusals.items() if error is None]
+    _plan_namespaces(draft, granted)
+    _plan_roles(draft, granted)
+    for grant in granted:
+        _plan_present(draft, grant)
+    for grant in wanted.asks:
+        if grant not in refusals:
+            _plan_absent(draft, grant)
+        elif refusals[grant] is not None:
+            draft.judge_grant(grant, "failed", "", refusals[grant])
     if wanted.policy.prune:
-        _plan_pruning(draft, wanted, seen)
-    return draft.done()
+        _plan_pruning(draft)
+    _plan_leftovers(draft, granted)
+    asked = wanted.asks if wanted.policy.verify else ()
+    questions = {key_of(grant): found for grant in asked if (found := review.questions(draft, grant))}
+    _judge_answers(draft)
+    overdue, ends = _ends(draft)
+    starts = (
+        (ask.window.start, key_of(grant)) for grant, ask in wanted.asks.items() if _is_early(draft, grant) and ask.present
+    )
+    return Decision(
+        Plan(_in_order(draft), draft.stages(), wanted.warnings),
+        draft.writes,
+        questions,
+        overdue,
+        tuple(sorted(ends)),
+        tuple(sorted((start, key) for start, key in starts if start is not None)),
+    )
 
 
-def _refusal(grant: Grant, seen: Seen, policy: Policy) -> Optional[CollError]:
-    return _forbidden(grant, seen, policy) or _missing(grant, seen, policy) or _occupied(grant, seen, policy)
+def _in_order(draft: Draft) -> tuple[Verdict, ...]:
+    """Namespaces and roles, then the grants in the order of the list, then what is pruned."""
+    listed = [key_of(grant) for grant in draft.wanted.asks]
+    among = set(listed)
+    made = [one for key, one in draft.verdicts.items() if one.kind != "grant" and one.action != "removed"]
+    rest = [one for key, one in draft.verdicts.items() if key not in among and one not in made]
+    return (*made, *(draft.verdicts[key] for key in listed), *rest)
 
 
-def _forbidden(grant: Grant, seen: Seen, policy: Policy) -> Optional[CollError]:
-    """What a person must not be given by this module."""
-    if grant.namespace in _SYSTEM_NAMESPACES:
-        return Refused(f"Rights in {grant.namespace} are not granted.", hint="They would amount to the whole cluster.")
-    if grant.role.name.startswith("system:"):
-        return Refused(
-            f"{grant.role.name!r} is a role for Kubernetes' own parts and is not granted.",
-            hint="Put what is needed into a role of your own.",
-        )
-    role = _role(grant, seen)
-    everything = grant.role.name == "cluster-admin" or (role is not None and objects.allows_everything(role))
-    if everything and not policy.allow_cluster_admin:
-        return Refused(
-            f"{grant.role.words()!r} allows everything and is not granted.",
-            hint="Set allow_cluster_admin: true if that is meant.",
-        )
-    return None
+def _is_early(draft: Draft, grant: Grant) -> bool:
+    return draft.wanted.asks[grant].window.stands(draft.wanted.now) == "early"
 
 
-def _missing(grant: Grant, seen: Seen, policy: Policy) -> Optional[CollError]:
-    """What the grant refers to and is not there."""
-    found = seen.namespaces.get(grant.namespace)
-    if grant.namespace and found is None and not policy.create_namespaces:
-        return Refused(f"Namespace {grant.namespace!r} does not exist.", hint="Create it, or set create_namespaces: true.")
-    if found is not None and (found.get("status") or {}).get("phase") == "Terminating":
-        return Conflict(f"Namespace {grant.namespace!r} is being deleted.", hint="Run again when it is gone.")
-    if _role(grant, seen) is None:
-        kind = "Cluster role" if grant.role.kind == "ClusterRole" else f"In namespace {grant.namespace!r}, role"
-        return Refused(f"{kind} {grant.role.name!r} does not exist.", hint="Create it before granting it.")
-    return None
-
-
-def _occupied(grant: Grant, seen: Seen, policy: Policy) -> Optional[CollError]:
-    """Objects at our path that say something else and are not ours to change."""
-    path = objects.binding_path(grant, policy.owner)
-    name = path.rsplit("/", 1)[1]
-    if path in seen.others:
-        return Refused(
-            f"{name!r} in {grant.where()} exists without the label {objects.OWNER}: {policy.owner}.",
-            hint="It belongs to somebody else and is left alone; remove it by hand if it is a leftover.",
-        )
-    live = seen.bindings.get(path)
-    refers = (live or {}).get("roleRef") or {}
-    if live is not None and (refers.get("kind"), refers.get("name")) != (grant.role.kind, grant.role.name):
-        return Conflict(
-            f"{name!r} in {grant.where()} was replaced by one that refers to {refers.get('name')!r}.",
-            hint="Find out who did this; after it is deleted by hand it is made anew.",
-        )
-    return None
-
-
-def _role(grant: Grant, seen: Seen) -> Optional[Mapping[str, Any]]:
-    if grant.role.kind == "ClusterRole":
-        return seen.cluster_roles.get(grant.role.name)
-    return seen.roles.get((grant.namespace, grant.role.name))
-
-
-def _plan_namespaces(draft: _Draft, granted: list[Grant], seen: Seen, policy: Policy) -> None:
-    missing = {grant.namespace: None for grant in granted if grant.namespace and grant.namespace not in seen.namespaces}
+def _plan_namespaces(draft: Draft, granted: Sequence[Grant]) -> None:
+    missing = {grant.namespace: None for grant in granted if grant.namespace and grant.namespace not in draft.seen.namespaces}
     for name in missing:
-        body = objects.namespace(name, policy.owner)
+        body = objects.namespace(name, draft.policy.owner)
         draft.judge(Verdict("namespace", name, "created", "missing"))
         step = Step("create", f"namespace {name}", entry_key("namespace", name), {}, {"labels": body["metadata"]["labels"]})
-        draft.plan_write(_NAMESPACES, step, Write("POST", objects.NAMESPACES, body))
+        draft.plan_write(NAMESPACES, step, Write("POST", objects.NAMESPACES, body, wanted=body))
 
 
-def _plan_present(draft: _Draft, grant: Grant, live: Optional[Mapping[str, Any]], policy: Policy) -> None:
-    body = objects.binding(grant, policy.owner)
-    path = objects.binding_path(grant, policy.owner)
+def _plan_roles(draft: Draft, granted: Sequence[Grant]) -> None:
+    own = {objects.role_path(grant.role, grant.namespace): grant for grant in granted if grant.role.atoms}
+    for path, grant in own.items():
+        body = objects.own_role(grant.role, grant.namespace, draft.policy.owner)
+        live = draft.seen.roles.get(path)
+        name, after = _role_words(path), {"rules": body["rules"]}
+        if live is None:
+            draft.judge(Verdict("role", name, "created", "missing"))
+            write = Write("POST", path.rsplit("/", 1)[0], body, wanted=body)
+            draft.plan_write(ROLES, Step("create", target(path), entry_key("role", name), {}, after), write)
+        elif changed := objects.differences(body, live):
+            draft.judge(Verdict("role", name, "updated", _changed(changed)))
+            write = Write("PUT", path, objects.corrected(body, live), wanted=body, live=live)
+            before = {"rules": live.get("rules") or []}
+            draft.plan_write(ROLES, Step("update", target(path), entry_key("role", name), before, after), write)
+
+
+def _role_words(path: str) -> str:
+    kind, name = target(path).split(" ", 1)
+    return name if kind == "clusterrole" else " in ".join(reversed(name.split("/", 1)))
+
+
+def _changed(parts: Sequence[str]) -> str:
+    return f"{' and '.join(parts)} had been changed"
+
+
+def _plan_present(draft: Draft, grant: Grant) -> None:
+    body = objects.binding(grant, draft.policy.owner, draft.wanted.asks[grant].window)
+    path, key, after = draft.path(grant), key_of(grant), permission(grant)
+    needs = objects.role_path(grant.role, grant.namespace) if grant.role.atoms else ""
+    other = draft.seen.others.get(path)
+    live = other or draft.seen.bindings.get(path)
     if live is None:
-        draft.judge(_verdict(grant, policy, "created", "missing"))
-        step = Step("create", _target(path), _key(grant), {}, _permission(grant))
-        draft.plan_write(_BINDINGS, step, Write("POST", objects.collection(grant.namespace), body))
+        draft.judge_grant(grant, "created", "missing")
+        draft.created[grant.subjects, grant.namespace] = grant
+        write = Write("POST", objects.collection(grant.namespace), body, wanted=body, needs=needs)
+        draft.plan_write(BINDINGS, Step("create", target(path), key, {}, after), write)
+        return
+    elsewhere = objects.refers_elsewhere(body, live)
+    if elsewhere is not None:
+        draft.judge_grant(grant, "updated", f"recreated, because it referred to {elsewhere!r}", recreated=True)
+        write = Write("RECREATE", path, body, wanted=body, live=live, needs=needs)
+        draft.plan_write(BINDINGS, Step("recreate", target(path), key, live_permission(live), after), write)
         return
     changed = objects.differences(body, live)
     if not changed:
-        draft.judge(_verdict(grant, policy, "unchanged", ""))
+        draft.judge_grant(grant, "unchanged", "")
         return
-    draft.judge(_verdict(grant, policy, "updated", f"{' and '.join(changed)} had been changed"))
-    step = Step("update", _target(path), _key(grant), _live_permission(live), _permission(grant))
-    draft.plan_write(_BINDINGS, step, Write("PUT", path, objects.corrected(body, live)))
+    draft.judge_grant(grant, "updated", "adopted" if other is not None else _changed(changed))
+    write = Write("PUT", path, objects.corrected(body, live), wanted=body, live=live, needs=needs)
+    draft.plan_write(BINDINGS, Step("update", target(path), key, live_permission(live), after), write)
 
 
-def _plan_absent(draft: _Draft, grant: Grant, live: Optional[Mapping[str, Any]], policy: Policy) -> None:
+def _plan_absent(draft: Draft, grant: Grant) -> None:
+    live = draft.seen.bindings.get(draft.path(grant))
+    ask = draft.wanted.asks[grant]
+    stands = ask.window.stands(draft.wanted.now) if ask.present else "absent"
+    moment = ask.window.end if stands == "over" else ask.window.start
+    reason = "state is absent"
+    if moment is not None and stands in ("over", "early"):
+        reason = f"{'ended' if stands == 'over' else 'begins'} {rfc3339(moment)}"
     if live is None:
-        draft.judge(_verdict(grant, policy, "unchanged", "not there"))
+        draft.judge_grant(grant, "unchanged", reason if ask.present else "not there")
         return
-    draft.judge(_verdict(grant, policy, "removed", "state is absent"))
-    _plan_removal(draft, _key(grant), live)
+    draft.judge_grant(grant, "removed", reason)
+    _plan_removal(draft, key_of(grant), live)
 
 
-def _plan_pruning(draft: _Draft, wanted: Wanted, seen: Seen) -> None:
-    named = {objects.binding_path(grant, wanted.policy.owner) for grant in wanted.grants}
-    surplus = {path: live for path, live in seen.bindings.items() if path not in named}
-    if len(surplus) > wanted.policy.max_deletes:
+def _plan_pruning(draft: Draft) -> None:
+    policy, named = draft.policy, {draft.path(grant) for grant in draft.wanted.asks}
+    surplus = {path: live for path, live in draft.seen.bindings.items() if path not in named}
+    if len(surplus) > policy.max_deletes:
         raise Refused(
-            f"prune would remove {len(surplus)} grants of owner {wanted.policy.owner!r}, more than max_deletes "
-            f"({wanted.policy.max_deletes}).",
+            f"prune would remove {len(surplus)} grants of owner {policy.owner!r}, more than max_deletes ({policy.max_deletes}).",
             hint="Check that the list is complete, then raise max_deletes.",
-            would_remove=sorted(_live_words(live) for live in surplus.values())[:50],
+            would_remove=sorted(live_words(live) for live in surplus.values())[:50],
         )
     for path, live in surplus.items():
-        name = _live_words(live)
+        name = live_words(live)
         if entry_key("grant", name) in draft.verdicts:  # a stray copy under another name
             name = f"{name} ({path.rsplit('/', 1)[1]})"
-        draft.judge(Verdict("grant", name, "removed", "no longer in the list", _facts(live, path)))
-        _plan_removal(draft, entry_key("grant", name), live)
+        facts = {**live_permission(live), "object": target(path)}
+        key = entry_key("grant", name)
+        if key in draft.seen.refusals:
+            draft.judge(Verdict("grant", name, "failed", "", facts, draft.seen.refusals[key]))
+            continue
+        draft.judge(Verdict("grant", name, "removed", "no longer in the list", facts))
+        _plan_removal(draft, key, live)
 
 
-def _plan_removal(draft: _Draft, key: str, live: Mapping[str, Any]) -> None:
+def _plan_removal(draft: Draft, key: str, live: Mapping[str, Any]) -> None:
+    """Take a binding away: first of all, unless this run makes one that allows the same or more (then last of all)."""
     path = objects.live_path(live)
-    step = Step("delete", _target(path), key, _live_permission(live), {})
-    draft.plan_write(_REMOVE, step, Write("DELETE", path, objects.removal(live)))
+    draft.removed.add(path)
+    if key in draft.seen.refusals:
+        old = draft.verdicts[key]
+        draft.judge(Verdict(old.kind, old.name, "failed", old.reason, old.facts, draft.seen.refusals[key]))
+        return
+    successor, proof = _successor(draft, live)
+    step = Step("delete", target(path), key, live_permission(live), {})
+    needs = draft.path(successor) if successor else ""
+    write = Write("DELETE", path, objects.removal(live), live=live, needs=needs, proof=proof)
+    draft.plan_write(REPLACED if successor else REMOVE, step, write)
+    follower = draft.created.get((grant_of(live).subjects, grant_of(live).namespace))
+    if follower is not None:
+        old_role = grant_of(live).role.words()
+        draft.judge_grant(follower, "created", f"recreated, in place of {old_role!r}", replaces=old_role)
 
 
-def _key(grant: Grant) -> str:
-    return entry_key("grant", grant.sentence())
+def _successor(draft: Draft, live: Mapping[str, Any]) -> tuple[Optional[Grant], Optional[Question]]:
+    """The grant of this run that allows all that a live binding allows, and a question only the new one answers with yes."""
+    old = grant_of(live)
+    new = draft.created.get((old.subjects, old.namespace))
+    if new is None:
+        return None, None
+    before, after = draft.allowed(old.role, old.namespace), draft.allowed(new.role, new.namespace)
+    if before is None or after is None or after.lacking(before):
+        return None, None
+    more = before.lacking(after)
+    return new, Question(new.subjects[0], more[0], new.namespace) if more else None
 
 
-def _verdict(grant: Grant, policy: Policy, action: str, reason: str, error: Optional[CollError] = None) -> Verdict:
-    path = objects.binding_path(grant, policy.owner)
-    return Verdict("grant", grant.sentence(), action, reason, {**_permission(grant), "object": _target(path)}, error)
+def _plan_leftovers(draft: Draft, granted: Sequence[Grant]) -> None:
+    """Roles of ours that nothing refers to any more: all of them when pruning, else those of grants in the list."""
+    staying = [live for path, live in draft.seen.bindings.items() if path not in draft.removed]
+    used = {objects.role_path(grant_of(live).role, grant_of(live).namespace) for live in staying}
+    used |= {objects.role_path(grant.role, grant.namespace) for grant in granted}
+    listed = {objects.role_path(grant.role, grant.namespace) for grant in draft.wanted.asks if grant.role.atoms}
+    for path, live in draft.seen.roles.items():
+        if path in used or objects.owner_of(live) != draft.policy.owner or not (draft.policy.prune or path in listed):
+            continue
+        name = _role_words(path)
+        draft.judge(Verdict("role", name, "removed", "no longer used"))
+        step = Step("delete", target(path), entry_key("role", name), {"rules": live.get("rules") or []}, {})
+        draft.plan_write(LEFTOVERS, step, Write("DELETE", path, objects.removal(live), live=live))
 
 
-def _permission(grant: Grant) -> dict[str, object]:
-    return {"who": grant.subject.words(), "role": grant.role.words(), "where": grant.where()}
+def _judge_answers(draft: Draft) -> None:
+    """Add the server's answers to the entries; an unexpected one fails its entry."""
+    for key, answers in draft.seen.answers.items():
+        verdict = draft.verdicts.get(key)
+        if verdict is None or verdict.error is not None:
+            continue
+        error: Optional[Conflict] = review.disagreement(answers)
+        facts = {**verdict.facts, "access": review.rows(answers)}
+        draft.judge(Verdict(verdict.kind, verdict.name, verdict.action, verdict.reason, facts, error))
 
 
-def _live_permission(live: Mapping[str, Any]) -> dict[str, object]:
-    grant = grant_of(live)
-    if grant is not None:
-        return _permission(grant)
-    who = ", ".join(sorted(str(one.get("name")) for one in live.get("subjects") or ())) or "nobody"
-    where = live["metadata"].get("namespace") or "the whole cluster"
-    return {"who": who, "role": str((live.get("roleRef") or {}).get("name")), "where": where}
+def _ends(draft: Draft) -> tuple[tuple[Overdue, ...], list[tuple[int, str]]]:
+    """What stands although its end is past, and when what stays will end."""
+    overdue, now = [], draft.wanted.now
+    named = {draft.path(grant): grant for grant in draft.wanted.asks}
+    present = set(draft.wanted.present())
+    ends = [(end, key_of(one)) for one in present if (end := draft.wanted.asks[one].window.end) is not None]
+    for path, live in draft.seen.bindings.items():
+        end = noted((live["metadata"].get("annotations") or {}).get(objects.EXPIRES))
+        grant = named.get(path)
+        if grant is not None and not draft.wanted.asks[grant].present:
+            continue
+        if grant is not None:
+            end = draft.wanted.asks[grant].window.end if end is None or grant in present else end
+        if end is None:
+            continue
+        entry = key_of(grant) if grant is not None else entry_key("grant", live_words(live))
+        if end <= now:
+            overdue.append(Overdue(live_words(live), end, entry if path in draft.removed else ""))
+        elif grant is None and path not in draft.removed:
+            ends.append((end, entry))
+    return tuple(overdue), ends
 
 
-def _live_words(live: Mapping[str, Any]) -> str:
-    said = _live_permission(live)
-    return f"{said['who']}: {said['role']} in {said['where']}"
-
-
-def _facts(live: Mapping[str, Any], path: str) -> dict[str, object]:
-    return {**_live_permission(live), "object": _target(path)}
-
-
-def _target(path: str) -> str:
-    """``rolebinding team-red/NAME`` or ``clusterrolebinding NAME``."""
-    parts = path.rsplit("/", 2)
-    if parts[1] == "clusterrolebindings":
-        return f"clusterrolebinding {parts[2]}"
-    return f"rolebinding {path.split('/namespaces/')[1].split('/')[0]}/{parts[2]}"
+def admin_without_end(wanted: Wanted, seen: Seen) -> list[str]:
+    """The grants to people that let them hand on rights, and have no end."""
+    draft = Draft(wanted, seen)
+    found = []
+    for grant in wanted.present():
+        allowed = draft.allowed(grant.role, grant.namespace)
+        to_people = any(subject.kind != "ServiceAccount" for subject in grant.subjects)
+        if to_people and allowed is not None and may_hand_on(allowed) and wanted.asks[grant].window.end is None:
+            found.append(grant.sentence())
+    return found

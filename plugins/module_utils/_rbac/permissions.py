@@ -45,7 +45,7 @@ def atoms_of(rules: Iterable[Mapping[str, Any]]) -> frozenset[Atom]:
     found: set[Atom] = set()
     for rule in rules:
         for verb in rule.get("verbs") or ():
-            found.update(Atom(verb, path=_path(str(path)), name="") for path in rule.get("nonResourceURLs") or ())
+            found.update(Atom(verb, path=_path(str(path))) for path in rule.get("nonResourceURLs") or ())
             found.update(
                 Atom(verb, group, resource, name)
                 for group in rule.get("apiGroups") or ()

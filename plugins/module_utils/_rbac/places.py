@@ -69,7 +69,7 @@ def _key(raw: object, where: str) -> str:
 
 def is_protected(name: str, more: Iterable[str]) -> bool:
     """Whether a namespace is Kubernetes' or Rook's, or one that the task protects."""
-    return name.startswith("kube-") or name == "rook-ceph" or name.startswith("rook-") or name in more
+    return name.startswith(("kube-", "rook-")) or name in more
 
 
 def selected(selector: Selector, namespaces: Mapping[str, Mapping[str, Any]], protected: Iterable[str]) -> list[str]:

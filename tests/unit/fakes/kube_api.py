@@ -16,10 +16,14 @@ from typing import Any, Callable, Optional
 
 from ansible_collections.kubestead.platform.plugins.module_utils._core.errors import BackendFailed, Conflict, Denied
 from ansible_collections.kubestead.platform.plugins.module_utils._core.ports import Listing
+from ansible_collections.kubestead.platform.plugins.module_utils._rbac.permissions import Atom, Permissions
 
 SELF_REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 ACCESS_REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-REVIEWS = (SELF_REVIEW, ACCESS_REVIEW)
+RULES_REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
+SUBJECT_REVIEW = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+REVIEWS = (SELF_REVIEW, ACCESS_REVIEW, RULES_REVIEW, SUBJECT_REVIEW)
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
 Hook = Callable[[str, str, dict[str, Any]], None]
 
 
@@ -28,7 +32,8 @@ class FakeKubeApi:
 
     ``on_write`` hooks are called with (method, path, object) inside the write: what they change in the object is stored,
     what they raise refuses the request. ``after_write`` hooks are called once it is stored; they may write themselves.
-    ``missing`` are rights (``verb resource``) that access reviews deny.
+    ``missing`` are rights (``verb resource``) that access reviews deny, ``held`` the rules a review of our own rules shows.
+    Reviews of others are answered from the bindings and roles in memory.
     """
 
     server = "https://fake.example:6443"
@@ -38,6 +43,7 @@ class FakeKubeApi:
         self.groups = groups
         self.clock_offset: Optional[float] = 0.0
         self.missing: set[str] = set()
+        self.held: list[dict[str, Any]] = []
         self.objects: dict[str, dict[str, Any]] = {}
         self.calls: list[tuple[str, str]] = []
         self.on_write: list[Hook] = []
@@ -80,9 +86,13 @@ class FakeKubeApi:
             if path == SELF_REVIEW:
                 return {"status": {"userInfo": {"username": self.user, "groups": [*self.groups, "system:authenticated"]}}}
             if path == ACCESS_REVIEW:
-                asked = (body or {})["spec"]["resourceAttributes"]
-                resource = "/".join(filter(None, (asked["resource"], asked["subresource"])))
+                asked = (body or {})["spec"].get("resourceAttributes") or (body or {})["spec"]["nonResourceAttributes"]
+                resource = "/".join(filter(None, (asked.get("resource"), asked.get("subresource"), asked.get("path"))))
                 return {"status": {"allowed": f"{asked['verb']} {resource}" not in self.missing}}
+            if path == RULES_REVIEW:
+                return {"status": {"resourceRules": self.held, "nonResourceRules": [], "incomplete": False}}
+            if path == SUBJECT_REVIEW:
+                return {"status": {"allowed": self._allows((body or {})["spec"])}}
             verbs = {"GET": self._get, "POST": self._post, "PUT": self._put, "PATCH": self._patch, "DELETE": self._delete}
             return copy.deepcopy(verbs[method](path, copy.deepcopy(dict(body or {})), dict(query or {})))
 
@@ -112,6 +122,27 @@ class FakeKubeApi:
                 shown = {name: value for name, value in obj.items() if name != "__path__"}
                 if _in_collection(key, path) and _selected(shown, query):
                     yield {"type": kind, "object": copy.deepcopy(shown)}
+
+    def _allows(self, spec: Mapping[str, Any]) -> bool:
+        """RBAC's answer about a subject."""
+        asked = spec.get("resourceAttributes")
+        if asked:
+            resource = "/".join(filter(None, (asked["resource"], asked.get("subresource"))))
+            request = Atom(asked["verb"], asked.get("group", ""), resource, asked.get("name", ""))
+        else:
+            request = Atom(spec["nonResourceAttributes"]["verb"], path=spec["nonResourceAttributes"]["path"])
+        namespace = (asked or {}).get("namespace", "")
+        places = [f"{RBAC}/clusterrolebindings/"]
+        if namespace:
+            places.append(f"{RBAC}/namespaces/{namespace}/rolebindings/")
+        for key, one in self.objects.items():
+            if key.startswith(tuple(places)) and any(_is_meant(subject, spec) for subject in one.get("subjects") or ()):
+                role = one["roleRef"]
+                where = f"{RBAC}/clusterroles" if role["kind"] == "ClusterRole" else f"{key.rsplit('/', 2)[0]}/roles"
+                rules = self.objects.get(f"{where}/{role['name']}", {}).get("rules") or ()
+                if Permissions.of(rules).allows(request):
+                    return True
+        return False
 
     def _get(self, path: str, _body: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
         if "limit" in query:
@@ -212,6 +243,12 @@ class FakeKubeApi:
         parts = collection.split("/namespaces/")
         if len(parts) == 2 and f"/api/v1/namespaces/{parts[1].split('/')[0]}" not in self.objects:
             raise _failed(404, "NotFound", f"namespaces {parts[1].split('/')[0]!r} not found")
+
+
+def _is_meant(subject: Mapping[str, Any], spec: Mapping[str, Any]) -> bool:
+    if subject["kind"] == "ServiceAccount":
+        return spec.get("user") == f"system:serviceaccount:{subject['namespace']}:{subject['name']}"
+    return subject["name"] == spec.get("user") if subject["kind"] == "User" else subject["name"] in spec.get("groups", ())
 
 
 def forbid(method: str, fragment: str) -> Hook:

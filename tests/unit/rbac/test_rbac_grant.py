@@ -5,20 +5,24 @@
 from __future__ import annotations
 
 import string
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import pytest
 from ansible_collections.kubestead.platform.plugins.module_utils._core.errors import BadInput, Refused
 from ansible_collections.kubestead.platform.plugins.module_utils._core.plan import render_diff
 from ansible_collections.kubestead.platform.plugins.module_utils._core.run import Run, carry_out, settle
-from ansible_collections.kubestead.platform.plugins.module_utils._flows.rbac_grant import RbacGrantFlow
+from ansible_collections.kubestead.platform.plugins.module_utils._flows.rbac_grant import Outside, RbacGrantFlow
 from ansible_collections.kubestead.platform.plugins.module_utils._rbac import objects
-from ansible_collections.kubestead.platform.plugins.module_utils._rbac.grants import Grant, Role, Subject, wanted_from_params
+from ansible_collections.kubestead.platform.plugins.module_utils._rbac.grants import Grant, Role, Subject
+from ansible_collections.kubestead.platform.plugins.module_utils._rbac.wanted import request_from_params
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.kube_api import FakeKubeApi, forbid
 
+NOW = 1_800_000_000
+VIEW = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}]
+EDIT = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["create", "get", "list"]}]
 ALL = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
 DEFAULTS: dict[str, Any] = {
     "owner": "teams",
@@ -27,6 +31,11 @@ DEFAULTS: dict[str, Any] = {
     "max_deletes": 20,
     "create_namespaces": False,
     "allow_cluster_admin": False,
+    "allow_admin": "always",
+    "adopt": False,
+    "allow_recreate": False,
+    "protected_namespaces": None,
+    "verify": "none",
     "concurrency": 4,
     "on_error": "stop",
 }
@@ -41,7 +50,7 @@ def cluster() -> FakeKubeApi:
     api = FakeKubeApi()
     for name in ("red", "blue", "kube-system"):
         api.put(f"{objects.NAMESPACES}/{name}", {"metadata": {}, "status": {"phase": "Active"}})
-    for name, rules in (("view", []), ("edit", []), ("cluster-admin", ALL), ("own-admin", ALL), ("system:node", [])):
+    for name, rules in (("view", VIEW), ("edit", EDIT), ("cluster-admin", ALL), ("own-admin", ALL), ("system:node", [])):
         api.put(f"{objects.CLUSTER_ROLES}/{name}", {"metadata": {}, "rules": rules})
     api.put(f"{objects.RBAC}/namespaces/red/roles/deployer", {"metadata": {}, "rules": []})
     return api
@@ -51,18 +60,24 @@ def users(*names: str, **entry: Any) -> dict[str, Any]:
     return {"subjects": {"users": list(names)}, "cluster_role": "edit", "namespaces": ["red"], **entry}
 
 
+def outside(api: FakeKubeApi, now: int = NOW) -> Callable[[Any], Outside]:
+    return lambda _params: Outside(api, lambda: now, lambda _seconds: None)
+
+
 class Result:
     """A run as the shell would tell it."""
 
     def __init__(self, api: FakeKubeApi, *grants: dict[str, Any], check: bool = False, **options: Any) -> None:
-        flow = RbacGrantFlow.from_params({**DEFAULTS, "grants": list(grants), **options}, lambda _params: api)
-        calls = len(api.calls)
+        flow = RbacGrantFlow.from_params({**DEFAULTS, "grants": list(grants), **options}, outside(api), check_mode=check)
+        calls, writes = len(api.calls), len(api.writes)
         plan = flow.decide(flow.observe())
         self.run = Run(plan) if check else carry_out(plan, flow.execute, stop_on_error=flow.stop_on_error)
         self.verdicts = {verdict.name: verdict for verdict in settle(self.run)}
         self.actions = {name: "failed" if one.error else one.action for name, one in self.verdicts.items()}
         self.diff = render_diff(self.run.done)
         self.calls = api.calls[calls:]
+        self.writes = [method for method, _path in api.writes[writes:]]
+        self.told = flow.report(self.run)
 
     def error(self, name: str) -> str:
         error = self.verdicts[name].error
@@ -117,7 +132,7 @@ def test_a_second_run_only_lists_and_each_kind_once(api: FakeKubeApi) -> None:
 def test_null_is_the_same_as_left_out() -> None:
     entry = {"subjects": {"users": ["anna"], "groups": None}, "cluster_role": "view", "role": None, "scope": "cluster"}
     full = {**entry, "namespaces": None, "state": None}
-    assert wanted_from_params({**DEFAULTS, "grants": [entry]}) == wanted_from_params({**DEFAULTS, "grants": [full]})
+    assert request_from_params({**DEFAULTS, "grants": [entry]}) == request_from_params({**DEFAULTS, "grants": [full]})
 
 
 @pytest.mark.parametrize(
@@ -206,13 +221,15 @@ def test_namespaces_are_made_first_and_only_for_grants_that_are_made(api: FakeKu
 
 def test_changing_one_persons_role_touches_nobody_else(api: FakeKubeApi) -> None:
     Result(api, users("anna"), users("bert"), prune=True)
-    kept = objects.binding_path(Grant(Subject("User", "bert"), Role("ClusterRole", "edit"), "red"), "teams")
+    kept = objects.binding_path(Grant((Subject("User", "bert"),), Role("ClusterRole", "edit"), "red"), "teams")
     before = dict(api.objects[kept])
     done = Result(api, users("anna", cluster_role="view"), users("bert"), prune=True)
     assert done.actions == {"anna: view in red": "created", "bert: edit in red": "unchanged", "anna: edit in red": "removed"}
     assert api.objects[kept] == before
-    methods = [method for method, _path in done.calls if method != "LIST"]
-    assert methods == ["DELETE", "POST"]  # taken before given
+    assert done.writes == ["DELETE", "POST"]  # a narrower role: taken before given
+    done = Result(api, users("anna"), users("bert"), prune=True)
+    assert done.writes == ["POST", "DELETE"]  # a wider one: given before taken
+    assert done.verdicts["anna: edit in red"].facts["replaces"] == "view"
 
 
 def test_prune_takes_what_left_the_list_and_only_what_is_ours(api: FakeKubeApi) -> None:
@@ -242,7 +259,7 @@ def test_absent_removes_by_name_without_the_guard(api: FakeKubeApi) -> None:
 
 
 def test_an_object_in_our_place_without_our_label_is_refused(api: FakeKubeApi) -> None:
-    path = objects.binding_path(Grant(Subject("User", "anna"), Role("ClusterRole", "edit"), "red"), "teams")
+    path = objects.binding_path(Grant((Subject("User", "anna"),), Role("ClusterRole", "edit"), "red"), "teams")
     api.put(path, {"metadata": {}, "roleRef": {}, "subjects": []})
     for check in (True, False):
         assert "belongs to somebody else" in Result(api, users("anna"), check=check).error("anna: edit in red")
@@ -275,7 +292,7 @@ def test_a_denied_write_fails_its_entry_only(api: FakeKubeApi) -> None:
 
 def test_what_is_already_gone_counts_as_removed(api: FakeKubeApi) -> None:
     Result(api, users("anna"))
-    flow = RbacGrantFlow.from_params({**DEFAULTS, "grants": [], "prune": True}, lambda _params: api)
+    flow = RbacGrantFlow.from_params({**DEFAULTS, "grants": [], "prune": True}, outside(api))
     plan = flow.decide(flow.observe())
     api.drop(bindings(api)[0])
     run = carry_out(plan, flow.execute, stop_on_error=True)
@@ -333,11 +350,13 @@ words = st.text(string.ascii_lowercase + string.digits + "._@-", min_size=1, max
 def test_names_are_valid_and_differ_when_the_grants_differ(
     who: str, role: str, kind: str, role_kind: str, owner: str, other: str
 ) -> None:
-    name = objects.binding_name(Grant(Subject(kind, who), Role(role_kind, role), "red"), owner)
+    name = objects.binding_name(Grant((Subject(kind, who),), Role(role_kind, role), "red"), owner)
     assert len(name) <= 63 and set(name) <= set(string.ascii_lowercase + string.digits + "-") and name.strip("-") == name
     others: list[Optional[str]] = [
-        objects.binding_name(Grant(Subject("Group" if kind == "User" else "User", who), Role(role_kind, role), "red"), owner),
-        objects.binding_name(Grant(Subject(kind, who), Role(role_kind, role), "red"), owner + other),
-        objects.binding_name(Grant(Subject(kind, who + other), Role(role_kind, role), "red"), owner),
+        objects.binding_name(
+            Grant((Subject("Group" if kind == "User" else "User", who),), Role(role_kind, role), "red"), owner
+        ),
+        objects.binding_name(Grant((Subject(kind, who),), Role(role_kind, role), "red"), owner + other),
+        objects.binding_name(Grant((Subject(kind, who + other),), Role(role_kind, role), "red"), owner),
     ]
     assert name not in others
