@@ -38,8 +38,9 @@ class Leftovers:
         found: dict[str, bool] = {}
         for folder, names in folders.items():
             _path, owner = next(iter(names.values()))
-            with contextlib.suppress(CollError, OSError), opened_folder(folder, Rules.of(owner, None)) as opened:
-                for owned_by, old in _litter(opened, names):
+            rules = Rules.of(owner, None)
+            with contextlib.suppress(CollError, OSError), opened_folder(folder, rules) as opened:
+                for owned_by, old in _litter(opened, names, rules):
                     path = names[owned_by][0]
                     found[path] = found.get(path, False) or old
         return found
@@ -58,15 +59,17 @@ def _places(path: str) -> tuple[str, ...]:
     return (path, resolved(path)) if os.path.islink(path) else (path,)
 
 
-def _litter(folder: int, names: Container[str]) -> Iterator[tuple[str, bool]]:
-    """Which of the kubeconfigs have litter, and whether it is surely nobody's."""
+def _litter(folder: int, names: Container[str], rules: Rules) -> Iterator[tuple[str, bool]]:
+    """Which of the kubeconfigs have litter that ``sweep`` or the taking of the lock will remove, and whether it is old."""
     for _temporary, made_for, entry in _temporaries(folder):
         name = _kubeconfig(made_for, names)
-        if name is not None:
+        if name is not None and entry.st_uid in rules.trusted:
             yield name, time.time() - entry.st_mtime > _OLD
     for lock in os.listdir(folder):
-        if lock.endswith(".lock") and lock[:-5] in names and _is_dead(folder, lock):
-            yield lock[:-5], True
+        if lock.endswith(".lock") and lock[:-5] in names:
+            found = lstat(folder, lock)
+            if found is not None and found.st_uid == os.geteuid() and _is_dead(folder, lock):
+                yield lock[:-5], True
 
 
 def _kubeconfig(made_for: str, names: Container[str]) -> Optional[str]:

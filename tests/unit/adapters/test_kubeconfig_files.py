@@ -143,6 +143,15 @@ def test_what_a_killed_writer_left_is_found_and_swept_under_the_lock(killed: Pat
     assert [each.name for each in killed.parent.iterdir()] == ["config"]
 
 
+def test_what_others_made_look_like_litter_is_not_ours_to_remove(killed: Path) -> None:
+    for each in killed.parent.iterdir():
+        os.chown(each, NOBODY, NOBODY)
+    age(next(killed.parent.glob(".config.*.tmp")))
+    assert Leftovers().find([(str(killed), None)]) == {}
+    Leftovers().sweep(str(killed))
+    assert len(list(killed.parent.iterdir())) == 3
+
+
 def test_nothing_else_is_swept(tmp_path: Path) -> None:
     kept = [".other.0123456789ab.tmp", ".config.0123456789xy.tmp", ".config.tmp", "config.0123456789ab.tmp"]
     live = ".config.lock.0123456789ab.tmp"  # somebody is about to take the lock
