@@ -93,7 +93,8 @@ def _in_use(device: Device) -> str:
         return " and ".join(uses)
     if device.holders:
         return f"is held by {', '.join(device.holders)}"
-    return "is in use (a program holds or has locked it)" if device.busy else ""
+    # A stale mapping holds its disk too; if that is not all, removing it fails and nothing is erased.
+    return "is in use (a program holds or has locked it)" if device.busy and not device.stale else ""
 
 
 def _judge_physical(

@@ -21,7 +21,8 @@ from .._disks.verdicts import Judgement, judge
 from .._disks.wanted import Wanted, read_wanted
 from .disk_reader import Blocks, Commands, DiskReader
 
-_ERASABLE = (model.FOREIGN, model.UNKNOWN_DATA)
+# Blank, too: all that was on the disk may have been a mapping that is gone by then.
+_ERASABLE = (model.FOREIGN, model.UNKNOWN_DATA, model.BLANK)
 
 
 class LvmCephDiskFlow:

@@ -21,6 +21,29 @@ PACKAGES = {
     "directory389": ("iproute2", "openssl", "389-ds-base", "libnss3-tools", "ldap-utils"),
     "nodes": ("iproute2", "openssh-client", "user-mode-linux", "uml-utilities", "debootstrap", "e2fsprogs"),
 }
+# What the disks of the nodes are filled with in tests: every file system and container that Debian has a tool for.
+SIGNATURE_TOOLS = (
+    "bcache-tools",
+    "btrfs-progs",
+    "cryptsetup-bin",
+    "dosfstools",
+    "erofs-utils",
+    "exfatprogs",
+    "f2fs-tools",
+    "gdisk",
+    "genisoimage",
+    "gfs2-utils",
+    "hfsutils",
+    "jfsutils",
+    "nilfs-tools",
+    "ntfs-3g",
+    "ocfs2-tools",
+    "reiser4progs",
+    "reiserfsprogs",
+    "squashfs-tools",
+    "udftools",
+    "xfsprogs",
+)
 _POLICY = Path("/usr/sbin/policy-rc.d")
 
 
@@ -32,7 +55,7 @@ def processor_has_amx() -> bool:
 def needed_for(part: str) -> tuple[str, ...]:
     """The Debian packages of one part."""
     compiler = ("gcc", "libc6-dev") if part == "nodes" and processor_has_amx() else ()
-    return (*PACKAGES[part], *compiler)
+    return (*PACKAGES[part], *(SIGNATURE_TOOLS if part == "nodes" else ()), *compiler)
 
 
 def missing(packages: list[str]) -> list[str]:
