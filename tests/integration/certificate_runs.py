@@ -105,8 +105,8 @@ class Runner:
         pairs.prepare = lambda *given: (prepare(*given), die("keys"))  # type: ignore[method-assign]
         pairs.install = lambda *given: (install(*given), die("install"))  # type: ignore[method-assign]
 
-        def dying_call(method: str, path: str, *rest: Any) -> Any:
-            answer = call(method, path, *rest)
+        def dying_call(method: str, path: str, *rest: Any, **named: Any) -> Any:
+            answer = call(method, path, *rest, **named)
             if "certificatesigningrequests" in path:
                 point = {"POST": "request", "PUT": "approve", "DELETE": "clean"}.get(method, "")
                 die(SIGNED if (point, stage) == ("approve", SIGNED) else point)
