@@ -144,7 +144,7 @@ def test_a_run_killed_in_a_batch_of_200_is_finished_by_the_next(slapd: ScratchSl
         "arguments": {**slapd.login, **BASES, "accounts": people, "password_directory": passwords},
     }
     env = {**lab.env, "PYTHONPATH": str(ROOT / ".cache/collections")}
-    for seconds in (0.9, 1.1, 1.3):
+    for seen in ('ADD dn="uid=kill050,', 'PASSMOD id="uid=kill080,', 'PASSMOD id="uid=kill150,'):
         process = subprocess.Popen(
             [str(ROOT / "tests/lab/lab"), "exec", "--", sys.executable, str(Path(__file__).with_name("module_main.py"))],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env,
@@ -152,9 +152,11 @@ def test_a_run_killed_in_a_batch_of_200_is_finished_by_the_next(slapd: ScratchSl
         assert process.stdin is not None
         process.stdin.write(json.dumps(task).encode())
         process.stdin.close()
-        time.sleep(seconds)
+        while seen not in slapd.log.read_text(encoding="utf-8", errors="replace"):
+            assert process.poll() is None, seen
+            time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
-        process.wait(10)
+        assert process.wait(10) == -signal.SIGKILL
     done = run(*people, password_directory=passwords)
     assert done.status == 0, done["msg"]
     assert not run(*people, password_directory=passwords)["changed"]
