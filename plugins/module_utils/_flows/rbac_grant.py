@@ -26,7 +26,7 @@ from .rbac_rights import RightsCheck
 Objects = tuple[Mapping[str, Any], ...]
 Query = Optional[Mapping[str, str]]
 _ATTEMPTS = 5
-_EFFECT_WITHIN = 10.0  # seconds; the API server learns of a new binding within milliseconds
+_EFFECT_WITHIN = 5.0  # seconds; the API server learns of a new binding within milliseconds
 _PAUSE = 0.05
 _UNASKED = 2.0
 
@@ -150,7 +150,7 @@ class RbacGrantFlow:
         staying = [entry for entry in decision.questions if entry not in written]
         answers = {}
         for entry, result in pool.each(
-            staying, lambda entry: self._ask_all(decision.questions[entry]), concurrency=self._concurrency
+            staying, lambda entry: self._ask_all(decision.questions[entry], self._now), concurrency=self._concurrency
         ):
             if isinstance(result, CollError):
                 raise result
@@ -232,16 +232,15 @@ class RbacGrantFlow:
             raise
 
     def _verify(self, step: Step) -> Mapping[str, object]:
-        answers = self._ask_all(self._decision.questions[step.entry])
+        answers = self._ask_all(self._decision.questions[step.entry], self._out.clock() + _EFFECT_WITHIN)
         error = review.disagreement(answers)
         if error is not None:
             error.facts["access"] = review.rows(answers)
             raise error
         return {"access": review.rows(answers)}
 
-    def _ask_all(self, questions: tuple[Question, ...]) -> tuple[tuple[Question, bool], ...]:
-        """The server's answers; asked again for a while where they are not the expected ones."""
-        end = self._out.clock() + (0 if self._check_mode else _EFFECT_WITHIN)
+    def _ask_all(self, questions: tuple[Question, ...], end: float) -> tuple[tuple[Question, bool], ...]:
+        """The server's answers; asked again until ``end`` where they are not the expected ones."""
         return tuple((one, self._settled_answer(one, end)) for one in questions)
 
     def _settled_answer(self, question: Question, end: float) -> bool:
