@@ -33,10 +33,10 @@ def console(node: Path, command: str) -> str:
     return text
 
 
-def plug(node: Path, letter: str, image: Path, serial: str) -> None:
+def plug(node: Path, letter: str, image: Path, serial: str, size: int = DISK_BYTES) -> None:
     """Make ``/dev/ubd<letter>`` of a new, blank image."""
     with image.open("wb") as stream:
-        stream.truncate(DISK_BYTES)
+        stream.truncate(size)
     console(node, f"config ubd{letter}={image},,{serial}")
 
 

@@ -17,6 +17,7 @@ from .._core.errors import BackendFailed, Conflict
 from .._disks import parsers
 from .._disks.findings import LABEL_SIZE, Region, Sample
 from .._disks.identity import SysBlock
+from .._disks.model import kernel_name
 from .._disks.survey import Probe, Tables
 
 _ATTRIBUTES = (
@@ -53,7 +54,8 @@ class BlockDevices:
 
     def inventory(self, knames: Sequence[str]) -> Mapping[str, SysBlock]:
         """Attributes, holders (of the partitions too) and partitions of disks."""
-        return {kname: self._block(kname) for kname in knames}
+        loops = self._loops()
+        return {kname: self._block(kname, loops) for kname in knames}
 
     def resolve(self, paths: Sequence[str]) -> Mapping[str, str]:
         """Kernel names by following links."""
@@ -90,7 +92,12 @@ class BlockDevices:
             os.pwrite(descriptor, text, 0)
             os.fsync(descriptor)
 
-    def _block(self, kname: str) -> SysBlock:
+    def _loops(self) -> Mapping[str, str]:
+        """Loop devices by the kernel name of the device behind them; those of plain files hold no disk."""
+        backing = {name: _text(f"{self._sys_block}/{name}/loop/backing_file") for name in _names(self._sys_block)}
+        return {kernel_name(path): name for name, path in backing.items() if path.startswith("/dev/")}
+
+    def _block(self, kname: str, loops: Mapping[str, str]) -> SysBlock:
         root = f"{self._sys_block}/{kname}"
         attributes = {name: _text(f"{root}/{name}") for name in _ATTRIBUTES}
         partitions = {
@@ -99,6 +106,7 @@ class BlockDevices:
             if os.path.exists(f"{root}/{name}/partition")
         }
         holders = [*_names(f"{root}/holders"), *(held for part in partitions for held in _names(f"{root}/{part}/holders"))]
+        holders += [loops[name] for name in (kname, *partitions) if name in loops]
         mappings = {
             name: (_text(f"{self._sys_block}/{name}/dm/name"), _text(f"{self._sys_block}/{name}/dm/uuid")) for name in holders
         }

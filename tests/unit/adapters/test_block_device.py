@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -113,3 +114,34 @@ def test_a_device_that_is_not_there_is_an_error_in_words(tmp_path: Path) -> None
         BlockDevices().probe(str(tmp_path / "gone"), [])
     with pytest.raises(BackendFailed, match=r"Could not open .* for writing"):
         BlockDevices().zero(str(tmp_path / "gone"), [])
+
+
+def test_loop_devices_and_mappings_hold_their_disk(tmp_path: Path) -> None:
+    tree(
+        tmp_path / "block",
+        {
+            "sda/holders/dm-4/dev": b"",
+            "dm-4/dm/name": b"ceph--a-osd\n",
+            "dm-4/dm/uuid": b"LVM-abc\n",
+            "sda/sda1/partition": b"1\n",
+            "loop0/loop/backing_file": b"/dev/sda1\n",
+            "loop1/loop/backing_file": b"/var/lib/image\n",
+            "loop2/size": b"0\n",
+        },
+    )
+    block = BlockDevices(sys_block=str(tmp_path / "block")).inventory(["sda"])["sda"]
+    assert block.holders == ("dm-4", "loop0")
+    assert block.mappings == {"dm-4": ("ceph--a-osd", "LVM-abc")}
+
+
+def test_a_disk_that_an_osd_has_locked_is_busy(image: Path) -> None:
+    with image.open("r+b") as osd:
+        fcntl.flock(osd, fcntl.LOCK_EX)
+        assert BlockDevices().probe(str(image), []).busy
+    assert not BlockDevices().probe(str(image), []).busy
+
+
+def test_a_mark_is_the_first_bytes(image: Path) -> None:
+    BlockDevices().mark(str(image), b"mark")
+    with image.open("rb") as stream:
+        assert stream.read(5) == b"mark\0"

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import pytest
 from ansible_collections.kubestead.platform.plugins.module_utils._adapters.lvm_cli import LvmCli, run_command
 from ansible_collections.kubestead.platform.plugins.module_utils._core.errors import BackendFailed
+from ansible_collections.kubestead.platform.plugins.module_utils._disks import parsers
 
 
 def answering(status: int, out: str = "", err: str = "") -> tuple[LvmCli, list[list[str]]]:
@@ -65,3 +66,15 @@ def test_commands_see_the_c_locale_and_no_input(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_command_that_is_not_there_is_told_apart() -> None:
     assert run_command(["no-such-command-here"], 1)[0] == 127
+
+
+def test_a_wipefs_without_json_is_asked_for_a_table_per_device() -> None:
+    def run(argv: Sequence[str], _timeout: float) -> tuple[int, str, str]:
+        if "--json" in argv:
+            return 1, "", "wipefs: unrecognized option '--json'\nTry 'wipefs --help' for more information."
+        assert list(argv[:3]) == ["wipefs", "--no-act", "--parsable"]
+        return 0, "# offset,uuid,label,type\n0x438,3f0c,,ext4\n" if argv[3] == "/dev/sda" else "", ""
+
+    found = parsers.wipefs(LvmCli(run).signatures(["/dev/sda", "/dev/sdb"]))
+    assert [(row.offset, row.type, row.uuid) for row in found["sda"]] == [(1080, "ext4", "3f0c")]
+    assert list(found) == ["sda"]
