@@ -64,9 +64,8 @@ class PairStore:
     def prepare(self, name: str, version: str, key_pem: Optional[bytes], record: bytes) -> None:
         """Bring a key and the request made with it to disk, beside the present pair."""
         self._own(name)
-        if key_pem is not None:
-            self._files.write(self._path(name, version, _KEY), key_pem, mode=0o600)
-        self._files.write(self._path(name, version, _RECORD), record, mode=0o600)
+        key = {} if key_pem is None else {_KEY: key_pem}
+        self._files.fill(self._path(name, version), {**key, _RECORD: record})
 
     def install(self, name: str, version: str, certificate_pem: str) -> None:
         """Complete a version with its certificate and make it the present pair, in one step; older ones are removed."""
@@ -160,12 +159,12 @@ class PairStore:
 
     def _make_links(self, name: str) -> None:
         version = self._seen[name]
-        for suffix in ("key", "crt"):
-            if self._check_link(name, suffix, version):
-                continue
-            if self._has(name, suffix, version):
-                self._files.switch_link(self._link(name, suffix), self._target(name, suffix))
-            else:
+        wrong = [suffix for suffix in ("key", "crt") if not self._check_link(name, suffix, version)]
+        right = {f"{name}.{suffix}": self._target(name, suffix) for suffix in wrong if self._has(name, suffix, version)}
+        if right:
+            self._files.switch_links(self._root, right)
+        for suffix in wrong:
+            if f"{name}.{suffix}" not in right:
                 self._files.remove(self._link(name, suffix))
 
     def _protect(self, path: str) -> None:

@@ -13,7 +13,8 @@ import contextlib
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from posixpath import basename, dirname, join
 from typing import Optional
 
 from .._core.errors import Refused
@@ -137,15 +138,34 @@ class SecretFiles:
         with explained(path, "made"), opened_folder(absolute(path), Rules.of(owner, group, create=True)):
             pass
 
-    def switch_link(self, path: str, target: str, *, owner: Optional[str] = None) -> None:
+    def fill(self, path: str, files: Mapping[str, bytes]) -> None:
+        """Put new 0600 files in a folder that is not in use yet, and bring all of it to disk; a kill leaves a part of them."""
+        with explained(path, "written"), opened_folder(absolute(path), Rules.of(None, None, create=True)) as folder:
+            for name, content in files.items():
+                descriptor = os.open(name, _BIRTH, 0o600, dir_fd=folder)
+                with os.fdopen(descriptor, "wb") as stream:
+                    stream.write(content)
+                    stream.flush()
+                    os.fsync(descriptor)
+            os.fsync(folder)
+
+    def switch_link(self, path: str, target: str) -> None:
         """Make ``path`` a link to ``target``, or turn the link that is there, in a single rename."""
-        with explained(path, "linked"), destination(path, Rules.of(owner, None)) as (folder, name):
-            old = lstat(folder, name)
-            if old is not None and not stat.S_ISLNK(old.st_mode):
-                raise Refused(f"{path} is not a symbolic link, and is not replaced by one.", hint="Move it away first.")
-            temporary = _temporary(name)
-            os.symlink(target, temporary, dir_fd=folder)
-            _rename(folder, temporary, name)
+        self.switch_links(dirname(absolute(path)), {basename(path): target})
+
+    def switch_links(self, path: str, links: Mapping[str, str]) -> None:
+        """The same for several links of one folder, one after the other."""
+        with explained(path, "linked"), opened_folder(absolute(path), Rules.of(None, None)) as folder:
+            for name, target in links.items():
+                old = lstat(folder, name)
+                if old is not None and not stat.S_ISLNK(old.st_mode):
+                    raise Refused(
+                        f"{join(path, name)} is not a symbolic link, and is not replaced by one.", hint="Move it away first."
+                    )
+                temporary = _temporary(name)
+                os.symlink(target, temporary, dir_fd=folder)
+                _put_in_place(folder, temporary, name)
+            os.fsync(folder)
 
 
 def _stored(path: str, folder: int, name: str, rules: Rules) -> Optional[StoredFile]:
@@ -226,12 +246,16 @@ def _keep_attributes(folder: int, name: str, descriptor: int) -> None:
 
 
 def _rename(folder: int, temporary: str, name: str) -> None:
+    _put_in_place(folder, temporary, name)
+    os.fsync(folder)
+
+
+def _put_in_place(folder: int, temporary: str, name: str) -> None:
     try:
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
         os.unlink(temporary, dir_fd=folder)
         raise
-    os.fsync(folder)
 
 
 def _temporary(name: str) -> str:
