@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -140,3 +141,58 @@ def test_a_torn_last_line_of_the_ledger_is_closed(tmp_path: Path) -> None:
     ledger.append(b"two\n")
     assert ledger.read() == b"one\ntor\ntwo\n"
     assert Path(ledger.path).stat().st_mode & 0o777 == 0o600
+
+
+def foreign_folder(place: Path) -> None:
+    place.mkdir(mode=0o700)
+    os.chown(place, 65534, 65534)
+
+
+def group_writable(place: Path) -> None:
+    place.mkdir()
+    place.chmod(0o770)
+
+
+def foreign_link(place: Path) -> None:
+    (place.parent / "elsewhere").mkdir(mode=0o700)
+    place.symlink_to("elsewhere")
+    os.chown(place, 65534, 65534, follow_symlinks=False)
+
+
+@pytest.mark.parametrize("make", [foreign_folder, group_writable, foreign_link])
+@pytest.mark.parametrize("above", ["", "deep/er"])
+def test_no_key_is_written_below_what_others_can_change(tmp_path: Path, make: Callable[[Path], None], above: str) -> None:
+    make(tmp_path / "people")
+    root = tmp_path / "people" / above
+    pairs = PairStore(str(root), patience=0.3)
+
+    def read_and_fill() -> None:
+        pairs.read("anna")
+        fill(pairs)
+
+    with pytest.raises(Refused):
+        read_and_fill()
+    with pytest.raises(Refused):
+        LedgerFile(str(root)).append(b"line\n")
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_file_system_that_folds_case_cannot_mix_two_people(tmp_path: Path) -> None:
+    """Names are lower case; what stands there in another spelling, as such a file system shows it, is refused."""
+    (tmp_path / "people").mkdir(mode=0o700)
+    (tmp_path / "people" / "anna.key").write_text("of Anna, made by hand")
+    with pytest.raises(Refused, match="a file of its own"):
+        store(tmp_path)
+
+
+def test_an_older_pair_that_a_kill_left_is_removed(tmp_path: Path) -> None:
+    pairs = store(tmp_path)
+    fill(pairs)
+    fill(pairs, V2)
+    pairs.settle("anna")
+    old = tmp_path / "people" / ".pairs" / "anna" / V1
+    old.mkdir(mode=0o700)
+    (old / "tls.key").write_bytes(b"old")
+    assert pairs.read("anna").untidy == "an older pair was left over"
+    pairs.settle("anna")
+    assert not old.exists() and pairs.read("anna").untidy == ""
