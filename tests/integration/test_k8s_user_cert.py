@@ -1,6 +1,6 @@
 # Copyright: Kubestead contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""k8s_user_cert on the lab's API server and its real signer."""
+"""k8s_user_cert on the lab's API server and its real signer, with the rights that the guide documents and no more."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives import serialization
 
 from contracts.certificate_requests import CertificateRequestContract
 
+from .certificate_operator import Operator, documented
+
 DRIVER = Path(__file__).with_name("user_cert_driver.py")
 ROOT = DRIVER.parents[2]
 
@@ -35,8 +37,10 @@ class TestRealCertificateRequests(CertificateRequestContract):
 class World:
     """Names and a folder of one test, and what the cluster knows about them."""
 
-    def __init__(self, lab: Any, run_module: Callable[..., Any], call_module: Callable[..., Any], folder: Path) -> None:
-        self.lab = lab
+    def __init__(
+        self, lab: Any, operator: Operator, run_module: Callable[..., Any], call_module: Callable[..., Any], folder: Path
+    ) -> None:
+        self.lab, self.operator = lab, operator
         self.mark = uuid.uuid4().hex[:8]
         self.anna, self.bert = f"anna-{self.mark}", f"bert-{self.mark}"
         self.store = folder / "people"
@@ -44,7 +48,8 @@ class World:
 
     def options(self, *users: Any, **changes: Any) -> dict[str, Any]:
         entries = [{"name": user} if isinstance(user, str) else user for user in users]
-        return {"users": entries, "store": {"directory": str(self.store)}, "lifetime": "1h", **changes}
+        store = {"directory": str(self.store)}
+        return {"users": entries, "store": store, "lifetime": "1h", "impersonate_user": self.operator.user, **changes}
 
     def run(self, *users: Any, check: bool = False, diff: bool = False, **changes: Any) -> Any:
         return self._call("k8s_user_cert", self.options(*users, **changes), check=check, diff=diff)
@@ -96,9 +101,17 @@ class World:
             self.lab.kubectl("delete", "csr", one["metadata"]["name"], "--ignore-not-found")
 
 
+@pytest.fixture(scope="module")
+def operator(lab: Any) -> Iterator[Operator]:
+    with Operator(lab.env["KUBECONFIG"], documented("ClusterRole")["rules"]) as one:
+        yield one
+
+
 @pytest.fixture
-def world(lab: Any, run_module: Callable[..., Any], call_module: Callable[..., Any], tmp_path: Path) -> Iterator[World]:
-    one = World(lab, run_module, call_module, tmp_path)
+def world(
+    lab: Any, operator: Operator, run_module: Callable[..., Any], call_module: Callable[..., Any], tmp_path: Path
+) -> Iterator[World]:
+    one = World(lab, operator, run_module, call_module, tmp_path)
     yield one
     one.clean()
     shutil.rmtree(one.store, ignore_errors=True)
@@ -236,7 +249,7 @@ def test_denied_not_approved_and_collected_later(world: World) -> None:
 
 
 def test_approved_but_never_signed_and_failed_by_the_signer(world: World) -> None:
-    options = {"signer": "example.com/nobody", "wait_timeout": "1s"}
+    options = {"signer": "example.com/nobody", "wait_timeout": "1s", "impersonate_user": None}
     done = world.run(world.anna, **options)
     assert "was approved but not signed within 1 s" in done["msg"] and done["changed"]
     (request,) = world.requests()
@@ -252,7 +265,7 @@ def test_approved_but_never_signed_and_failed_by_the_signer(world: World) -> Non
 def test_somebody_without_rights_is_told_so(world: World) -> None:
     world.run(world.anna)
     pair = {"client_cert": str(world.store / f"{world.anna}.crt"), "client_key": str(world.store / f"{world.anna}.key")}
-    done = world.run(world.bert, kubeconfig=world.lab.env["KUBECONFIG"], **pair)
+    done = world.run(world.bert, kubeconfig=world.lab.env["KUBECONFIG"], impersonate_user=None, **pair)
     assert done.status != 0 and not done["changed"]
     assert "certificatesigningrequests" in done["msg"] and "Traceback" not in done.output
 
