@@ -84,7 +84,6 @@ options:
           - Give it again in every run. Another request leads to a new certificate; a renewal uses this one.
           - O(key_type), O(key_policy=keep) and O(verify_login) do not concern such a person.
         type: str
-        version_added: 0.2.0
       lifetime:
         description:
           - How long the certificate is to be valid. The default is O(lifetime).
@@ -114,7 +113,6 @@ options:
           - Whoever can read Secrets or create pods in that namespace has all of these keys, so give it to nobody else.
           - The ledger is in Secrets named C(kubestead-ledger-) and a number.
         type: dict
-        version_added: 0.2.0
         suboptions:
           namespace:
             description:
@@ -135,7 +133,6 @@ options:
       - Rights that a name holds already (see O(allow_groups)) are not looked up.
       - Certificates that another CA signed are renewed.
     type: dict
-    version_added: 0.2.0
     suboptions:
       cert:
         description:
@@ -157,20 +154,17 @@ options:
         renewed.
       - Without it a change of the cluster's CA is not noticed, except by O(verify_login).
     type: str
-    version_added: 0.2.0
   allow_groups:
     description:
       - Groups that a certificate may name although they hold rights through bindings which M(kubestead.platform.rbac_grant) did
         not make.
     type: list
     elements: str
-    version_added: 0.2.0
   allow_users:
     description:
       - The same for user names.
     type: list
     elements: str
-    version_added: 0.2.0
   key_type:
     description:
       - The type of new keys. When it changes, a certificate is renewed unless O(key_policy=keep).
