@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -74,6 +74,13 @@ class Grant:
         named = f" ({self.name})" if self.name else ""
         return f"{self.who()}: {self.role.words()} in {self.where()}{named}"
 
+    def identities(self) -> Iterator[tuple[object, ...]]:
+        """What two grants may not share: a subject's role in a place, and a binding's given name."""
+        if self.name:
+            yield (self.namespace, self.name)
+        for subject in self.subjects:
+            yield (subject, self.role, self.namespace)
+
 
 @dataclass(frozen=True)
 class Ask:
@@ -123,12 +130,15 @@ class Request:
 
     def at(self, now: int, namespaces: Mapping[str, Mapping[str, Any]]) -> Wanted:
         """With the selectors answered. What names its namespace counts more than what selects it, then the first."""
-        asks = dict(self.asks)
-        warnings = []
+        asks, warnings = dict(self.asks), []
+        taken = {key for grant in asks for key in grant.identities()} if self.selected else set()
         for selector, template, ask in self.selected:
             names = places.selected(selector, namespaces, self.policy.protected)
             if not names:
                 warnings.append(f"{template.who()}: {template.role.words()}: no namespace matches the selector.")
             for name in names:
-                asks.setdefault(replace(template, namespace=name), ask)
+                grant = replace(template, namespace=name)
+                if taken.isdisjoint(grant.identities()):
+                    asks[grant] = ask
+                    taken.update(grant.identities())
         return Wanted(asks, self.policy, now, tuple(warnings))

@@ -112,7 +112,7 @@ def _occupied(draft: Draft, grant: Grant) -> Optional[CollError]:
 
 def _role_occupied(draft: Draft, grant: Grant) -> Optional[CollError]:
     live = draft.live_role(grant.role, grant.namespace) if grant.role.atoms else None
-    if live is None or (objects.owner_of(live) == draft.policy.owner and not live.get("aggregationRule")):
+    if live is None or (objects.owner_of(live) == draft.policy.owner and live.get("aggregationRule") is None):
         return None
     return Refused(
         f"The role {grant.role.name!r} for this grant exists and is not ours to write.",

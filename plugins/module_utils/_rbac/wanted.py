@@ -39,7 +39,7 @@ def request_from_params(params: Mapping[str, Any]) -> Request:
             if selector:
                 selected.append((selector, grant, ask))
                 continue
-            for key in _identities(grant):
+            for key in grant.identities():
                 if key in first:
                     raise BadInput(
                         f"{where}: '{grant.sentence()}' is already said by grants[{first[key]}].", hint="Say each grant once."
@@ -47,14 +47,6 @@ def request_from_params(params: Mapping[str, Any]) -> Request:
                 first[key] = number
             asks[grant] = ask
     return Request(asks, tuple(selected), policy)
-
-
-def _identities(grant: Grant) -> Iterator[tuple[object, ...]]:
-    """What two grants may not share: a subject's role in a place, and a binding's given name."""
-    if grant.name:
-        yield (grant.namespace, grant.name)
-    for subject in grant.subjects:
-        yield (subject, grant.role, grant.namespace)
 
 
 def _policy(params: Mapping[str, Any]) -> Policy:
