@@ -129,10 +129,10 @@ def _held_for_writing(path: str) -> Iterator[int]:
 
 
 def _is_locked(descriptor: int) -> bool:
-    """Whether a program holds the lock that a running OSD keeps. udev takes a shared one for a moment: so, several looks."""
+    """Whether a program holds the exclusive lock that a running OSD keeps. udev's own, taken for a moment, is a shared one."""
     for wait in (0.05, 0.2, 0.5, 0.0):
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             time.sleep(wait)
         else:

@@ -92,6 +92,10 @@ class DiskReader:
         node = Node(tables.hostname, devices)
         return self.with_findings(node, {device.kname: places}) if device.kname in devices else None
 
+    def device(self, device: Device) -> Optional[Device]:
+        """A fresh look at which disk this is, not at what it carries; None when it is gone."""
+        return self._devices()[1].get(device.kname)
+
     def inside(self, volumes: Sequence[tuple[str, str, int]]) -> dict[tuple[str, str], tuple[Finding, ...]]:
         """What lies in volumes, given as group, name and size."""
         paths = [commands.mapper_path(group, name) for group, name, _size in volumes]

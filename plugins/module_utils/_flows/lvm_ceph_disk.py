@@ -15,7 +15,7 @@ from .._disks import commands, model, planner, removal, report, tags
 from .._disks.findings import MARK_SIZE, Region, beyond_mark, list_in_words, mark_text, part_regions, probe_regions, seen_digest
 from .._disks.identity import describe
 from .._disks.jobs import DiskJob, FinishJob, GroupJob, Job, VolumeJob
-from .._disks.model import Node
+from .._disks.model import Device, Node
 from .._disks.survey import new_volumes, own_volumes
 from .._disks.verdicts import Judgement, judge
 from .._disks.wanted import Wanted, read_wanted
@@ -120,10 +120,10 @@ class LvmCephDiskFlow:
     def _prepare(self, step: Step, job: DiskJob) -> None:
         self._expect_blank(step, job)
         self._commands.write(commands.make_physical(job.device.path, tags.physical_uuid(job.node_name, job.device)))
-        self._look_again(step, job)  # no lock is held across pvcreate: a disk swapped meanwhile must not go unnoticed
+        self._same_disk(step, job, self._reader.device(job.device))  # no lock is held across pvcreate: see that it is still it
 
     def _resize(self, step: Step, job: DiskJob) -> None:
-        self._look_again(step, job)
+        self._same_disk(step, job, self._reader.device(job.device))
         self._commands.write(job.argv)
 
     def _expect_blank(self, step: Step, job: DiskJob) -> None:
@@ -133,11 +133,14 @@ class LvmCephDiskFlow:
 
     def _look_again(self, step: Step, job: DiskJob) -> Judgement:
         node = self._reader.again(job.device, job.places)
-        device = node.devices[job.device.kname] if node else None
-        if node is None or device is None or device.identity != job.device.identity:
+        device = self._same_disk(step, job, node.devices[job.device.kname] if node else None)
+        return judge(device, node or Node("", {}), job.node_name)
+
+    def _same_disk(self, step: Step, job: DiskJob, device: Optional[Device]) -> Device:
+        if device is None or device.identity != job.device.identity:
             now = f"it is now {describe(device)}" if device else "it is gone"
             raise Conflict(f"{step.target} was replaced after it was looked at: {now}.", hint="Run again to look at it anew.")
-        return judge(device, node, job.node_name)
+        return device
 
     def _make_volume(self, job: VolumeJob) -> None:
         if job.group not in self._group_uuids:
