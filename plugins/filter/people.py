@@ -9,33 +9,11 @@ from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
 
-from ..module_utils._core.errors import CollError
-from ..module_utils._core.plain import plain
+from ..module_utils._core.filters import as_filter, problems_of
 from ..module_utils._people import lists, report
 
 
-def _filter(function: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return function(*plain(args), **plain(kwargs))
-        except CollError as exc:
-            raise AnsibleFilterError(exc.sentence()) from None
-
-    return call
-
-
-def _problems(function: Callable[..., Any]) -> Callable[..., list[str]]:
-    """What ``function`` would complain about, as text: an assertion tells it better than a failed filter."""
-
-    def call(*args: Any, **kwargs: Any) -> list[str]:
-        try:
-            function(*plain(args), **plain(kwargs))
-        except CollError as exc:
-            return [exc.sentence()]
-        return []
-
-    return call
+_filter = functools.partial(as_filter, error=AnsibleFilterError)
 
 
 class FilterModule:
@@ -51,6 +29,6 @@ class FilterModule:
             "people_failed": _filter(report.failed_people),
             "people_grants": _filter(lists.people_grants),
             "people_kubeconfigs": _filter(lists.people_kubeconfigs),
-            "people_problems": _problems(lists.people_kubeconfigs),
+            "people_problems": problems_of(lists.people_kubeconfigs),
             "people_report": _filter(report.people_report),
         }

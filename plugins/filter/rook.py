@@ -9,33 +9,11 @@ from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
 
-from ..module_utils._core.errors import CollError
-from ..module_utils._core.plain import plain
+from ..module_utils._core.filters import as_filter, problems_of
 from ..module_utils._rook import cluster, manifests, storage
 
 
-def _filter(function: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return function(*plain(args), **plain(kwargs))
-        except CollError as exc:
-            raise AnsibleFilterError(exc.sentence()) from None
-
-    return call
-
-
-def _problems(function: Callable[..., Any]) -> Callable[..., list[str]]:
-    """What ``function`` would complain about, as text: an assertion tells it better than a failed filter."""
-
-    def call(*args: Any, **kwargs: Any) -> list[str]:
-        try:
-            function(*plain(args), **plain(kwargs))
-        except CollError as exc:
-            return [exc.sentence()]
-        return []
-
-    return call
+_filter = functools.partial(as_filter, error=AnsibleFilterError)
 
 
 class FilterModule:
@@ -51,5 +29,5 @@ class FilterModule:
             "rook_dry_run": _filter(manifests.split_by_dry_run),
             "rook_manifests": _filter(manifests.operator_manifests),
             "rook_storage_nodes": _filter(storage.storage_nodes),
-            "rook_storage_problems": _problems(storage.storage_nodes),
+            "rook_storage_problems": problems_of(storage.storage_nodes),
         }
