@@ -12,7 +12,6 @@ from ansible.errors import AnsibleFilterError
 from ..module_utils._core.filters import as_filter, problems_of
 from ..module_utils._rook import cluster, manifests, storage
 
-
 _filter = functools.partial(as_filter, error=AnsibleFilterError)
 
 
