@@ -16,6 +16,7 @@ from typing import Any, Optional
 from .._core.errors import Denied
 from . import objects
 from .draft import Decision, Draft, Write, grant_of
+from .grants import WHOLE_CLUSTER
 from .permissions import RBAC_GROUP, Atom, Permissions, rules_of
 
 _VERBS = {"POST": ("create",), "PUT": ("update",), "DELETE": ("delete",), "RECREATE": ("delete", "create")}
@@ -65,9 +66,11 @@ def _needs(write: Write, own_role: Optional[Write], draft: Draft) -> Iterable[Ne
         return
     if kind.endswith("bindings"):
         role = grant_of(write.wanted).role
-        body = own_role.wanted if own_role is not None else draft.live_role(role, namespace)
-        rules = (body or {}).get("rules") or ()
-        yield Need(Atom("bind", RBAC_GROUP, f"{role.kind.lower()}s", role.name), namespace, Permissions.of(rules).atoms)
+        if own_role is not None and own_role.wanted is not None:
+            allowed = Permissions.of(own_role.wanted["rules"])
+        else:
+            allowed = draft.allowed(role, namespace if role.kind == "Role" else WHOLE_CLUSTER) or Permissions(())
+        yield Need(Atom("bind", RBAC_GROUP, f"{role.kind.lower()}s", role.name), namespace, allowed.atoms)
     elif kind.endswith("roles"):
         yield Need(Atom("escalate", RBAC_GROUP, kind, name), namespace, Permissions.of(write.wanted["rules"]).atoms)
 
