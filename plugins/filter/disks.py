@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from ..module_utils._core.plain import plain
+from ansible.errors import AnsibleFilterError
+
+from ..module_utils._core.filters import as_filter
 from ..module_utils._disks.table import disk_table
 
 
@@ -15,4 +17,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names and functions."""
-        return {"disk_table": lambda hosts: disk_table(plain(hosts))}
+        return {"disk_table": as_filter(disk_table, error=AnsibleFilterError)}

@@ -147,8 +147,9 @@ options:
             required: true
           size:
             description:
-              - At least 5 GiB (1 GiB with O(volume_groups[].metadata_for)), as bytes or with a unit (V(100GiB), rounded up to whole extents of 4 MiB), as a percentage of
-                the group (V(25%), rounded down), or V(rest) for all that the other volumes leave.
+              - At least 5 GiB (1 GiB with O(volume_groups[].metadata_for)), as bytes or with a unit (V(100GiB), rounded up to
+                whole extents of 4 MiB), as a percentage of the group (V(25%), rounded down), or V(rest) for all that the
+                other volumes leave.
             type: str
             required: true
       split:
@@ -315,6 +316,7 @@ entries:
       size: 1000204886016
       findings: []
       seen: ""
+      osd_fsids: []
       layout: volumes
       device_class: ssd
     - kind: volume_group
@@ -357,6 +359,16 @@ entries:
       elements: dict
     seen:
       description: Of a disk, the digest of its identity and findings, for O(consent.wipe[].seen).
+      type: str
+    osd_fsids:
+      description: Of a disk, the fsids of the OSDs it holds, for O(consent.wipe[].osd_fsids).
+      type: list
+      elements: str
+    metadata_device:
+      description: Of a data volume, the path of the volume that holds its database.
+      type: str
+    db_for:
+      description: Of a database volume, the volume it serves.
       type: str
     error:
       description: Of a failed entry, what went wrong, with a hint.

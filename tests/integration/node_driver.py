@@ -22,11 +22,11 @@ class NodeDriver:
     """A node's disk modules, called without Ansible."""
 
     def __init__(self, ssh_config: Path, node: str) -> None:
-        self._ssh = [str(LAB), "exec", "--", "ssh", "-F", str(ssh_config), node]
+        self.ssh = [str(LAB), "exec", "--", "ssh", "-F", str(ssh_config), node]
         copy = f"rm -rf {FOLDER} && mkdir {FOLDER} && tar -x -C {FOLDER}"
-        subprocess.run([*self._ssh, copy], input=_archive(), check=True, timeout=60)
+        subprocess.run([*self.ssh, copy], input=_archive(), check=True, timeout=60)
         program = f"PYTHONPATH={FOLDER} exec python3 -u {FOLDER}/disk_driver.py"
-        self._process = subprocess.Popen([*self._ssh, program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen([*self.ssh, program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def ask(self, do: str, **request: Any) -> dict[str, Any]:
         """One request and its answer."""

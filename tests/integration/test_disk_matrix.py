@@ -7,11 +7,13 @@ Each case is one call of the modules' own code in one process on the node, so th
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -49,17 +51,26 @@ class MatrixDisk:
     def __init__(self, driver: NodeDriver, console: Path, image: Path) -> None:
         self.driver = driver
         self.image = image
-        self._console = console
+        self._ssh = driver.ssh
+        self.console = console
         self._base = image.with_suffix(".base")
 
     def plug(self) -> None:
         self.unplug()
-        spare_disks.plug(self._console, LETTER, self.image, SERIAL)
+        spare_disks.plug(self.console, LETTER, self.image, SERIAL)
         self.driver.shell("udevadm settle --timeout=20")
+
+    def swap(self, image: Path, serial: str) -> None:
+        """Waits until the node asks for it, then puts another disk in the place of this one."""
+        ssh = [*self._ssh, "for n in $(seq 150); do test -e /run/swap && exit 0; sleep 0.2; done; exit 1"]
+        subprocess.run(ssh, check=True, stdin=subprocess.DEVNULL, timeout=60)
+        spare_disks.unplug(self.console, LETTER, self.image)
+        spare_disks.plug(self.console, LETTER, image, serial)
+        subprocess.run([*self._ssh, "udevadm settle; rm /run/swap"], check=True, stdin=subprocess.DEVNULL, timeout=60)
 
     def unplug(self) -> None:
         self.driver.shell(GONE, check=False)
-        spare_disks.unplug(self._console, LETTER, self.image)
+        spare_disks.unplug(self.console, LETTER, self.image)
         self._base.unlink(missing_ok=True)
 
     def fill(self, maker: signatures.Maker = lambda _image: None) -> None:
@@ -316,6 +327,32 @@ def test_a_disk_that_changes_between_plan_and_write_is_refused(disk: MatrixDisk,
     told = disk.run(params=task(), pause=RACES[race].format(device=DEVICE), fails=True)
     assert told["writes"] == []
     assert "changed after it was looked at" in entry(told, "data")["error"]["msg"]
+
+
+def test_a_disk_that_grows_between_plan_and_write_is_refused(disk: MatrixDisk) -> None:
+    disk.fill()
+    half = spare_disks.DISK_BYTES // 1024
+    disk.driver.shell(NO_LEGS)
+    disk.driver.shell(f"echo 0 {half} linear {DEVICE} 0 | dmsetup create mpathg --uuid mpath-3600508b4001")
+    grow = f"echo 0 {half + 8192} linear {DEVICE} 0 | dmsetup load mpathg && dmsetup resume mpathg && udevadm settle"
+    told = disk.run(params=task(), pause=grow, fails=True)
+    assert told["writes"] == []
+    assert "was replaced after it was looked at" in entry(told, "data")["error"]["msg"]
+
+
+def test_another_disk_in_the_same_place_is_refused(disk: MatrixDisk) -> None:
+    """The disk is pulled and another one plugged in between plan and write, under the same kernel name."""
+    disk.fill()
+    other = disk.image.with_name("other.img")
+    with ThreadPoolExecutor(1) as pool:
+        swapped = pool.submit(disk.swap, other, "ANOTHER-DISK")
+        told = disk.run(params=task(), pause="touch /run/swap; while test -e /run/swap; do sleep 0.2; done", fails=True)
+        swapped.result(timeout=60)
+    assert told["writes"] == []
+    assert "it is now serial ANOTHER-DISK" in entry(told, "data")["error"]["msg"]
+    assert spare_disks.fingerprint(other) == hashlib.sha256().hexdigest()
+    spare_disks.unplug(disk.console, LETTER, other)
+    disk.plug()
 
 
 def test_check_mode_runs_no_command_that_writes(disk: MatrixDisk) -> None:
