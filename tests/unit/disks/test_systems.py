@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 from ansible_collections.kubestead.platform.plugins.module_utils._disks import parsers
@@ -21,10 +21,12 @@ FIXTURES = Path(__file__).parents[1] / "fixtures" / "disks"
 class Recorded:
     """Both ports, answering with what a system wrote; the disks themselves hold nothing but zeros."""
 
-    def __init__(self, system: str, blocks: Mapping[str, SysBlock] = {}, names: Mapping[str, str] = {}) -> None:
+    def __init__(
+        self, system: str, blocks: Optional[Mapping[str, SysBlock]] = None, names: Optional[Mapping[str, str]] = None
+    ) -> None:
         self._folder = FIXTURES / system
-        self._blocks = blocks
-        self._names = names
+        self._blocks = blocks or {}
+        self._names = names or {}
         self.asked: list[str] = []
 
     def _text(self, name: str) -> str:
