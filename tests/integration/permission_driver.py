@@ -21,7 +21,12 @@ from ansible_collections.kubestead.platform.plugins.module_utils._adapters.kube_
 from ansible_collections.kubestead.platform.plugins.module_utils._rbac import objects, review
 from ansible_collections.kubestead.platform.plugins.module_utils._rbac.draft import Question
 from ansible_collections.kubestead.platform.plugins.module_utils._rbac.grants import Subject
-from ansible_collections.kubestead.platform.plugins.module_utils._rbac.permissions import Atom, Permissions, rules_of
+from ansible_collections.kubestead.platform.plugins.module_utils._rbac.permissions import (
+    EVERY_NAME,
+    Atom,
+    Permissions,
+    rules_of,
+)
 
 GROUPS = ["", "apps", "batch", "example.org"]
 RESOURCES = ["pods", "pods/log", "pods/exec", "deployments", "deployments/scale", "secrets", "things"]
@@ -48,7 +53,16 @@ def rule(dice: random.Random) -> dict[str, Any]:
     return {**made, "resourceNames": some(dice, NAMES, ["ab"])} if dice.random() < 0.3 else made
 
 
-def question(dice: random.Random) -> Atom:
+def near(dice: random.Random, held: list[Atom]) -> Atom:
+    """A question about one of the permissions, or about one that differs in a part."""
+    atom, other = dice.choice(held), anywhere(dice)
+    if dice.random() < 0.5 and bool(atom.path) == bool(other.path):
+        part = dice.choice(["verb", "path"] if atom.path else ["verb", "group", "resource", "name"])
+        atom = atom._replace(**{part: getattr(other, part)})
+    return atom._replace(name=dice.choice(["", *NAMES])) if atom.name == EVERY_NAME and not atom.path else atom
+
+
+def anywhere(dice: random.Random) -> Atom:
     verb = dice.choice([*VERBS, "*", "watch"])
     if dice.random() < 0.2:
         return Atom(verb, path=dice.choice([*PATHS, "/healthz*", "/custom/*", "*"]))
@@ -81,11 +95,14 @@ def one_round(api: KubeApiClient, dice: random.Random, name: str, namespace: str
         ours = Permissions(atom for atom in ours.atoms if not atom.path)
     proof = next(iter(sorted(ours.atoms)), None)
     end = time.monotonic() + 10
-    while proof is not None and not ask(api, name, proof._replace(name="" if proof.name == "/" else proof.name), namespace):
+    while proof is not None and not ask(
+        api, name, proof._replace(name="" if proof.name == EVERY_NAME else proof.name), namespace
+    ):
         if time.monotonic() > end:
             return [("never in effect", proof)], 0
         time.sleep(0.01)
-    asked = [question(dice) for _number in range(ROUND)]
+    held = sorted(Permissions.of(rules).atoms)
+    asked = [near(dice, held) if number % 2 else anywhere(dice) for number in range(ROUND)]
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda atom: ask(api, name, atom, namespace), asked))
     differ = [(rules, atom, theirs) for atom, theirs in zip(asked, answers) if ours.allows(atom) != theirs]

@@ -17,7 +17,7 @@ from .._core.run import Outcome, Run, each_step
 from .._rbac import objects, review, rights
 from .._rbac.decide import admin_without_end, decide
 from .._rbac.draft import CHECKS, Decision, Draft, Question, Seen, Write
-from .._rbac.grants import Request, Wanted
+from .._rbac.grants import Request
 from .._rbac.retry import once_more
 from .._rbac.wanted import request_from_params
 from .._rbac.window import rfc3339
@@ -271,6 +271,3 @@ class RbacGrantFlow:
             return None
         moment, entry = moments[0]
         return {"name": entry.partition("/")[2], "at": rfc3339(moment), "seconds_left": moment - self._now}
-
-
-__all__ = ["Outside", "RbacGrantFlow", "Wanted"]
