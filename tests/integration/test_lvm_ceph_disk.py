@@ -149,7 +149,9 @@ def test_the_labels_and_backup_table_are_gone_after_an_erase(bench: NodeBench) -
         (1 << 30, "ceph_bluestore"),
         (10 << 30, "ceph_bluestore"),
     ]
-    wanted = params(bench, consent={"wipe": [{"id": "data1", "seen": found["seen"]}]})
+    given = {"id": "data1", "seen": found["seen"]}
+    assert "counts as live" in bench.run(params(bench, consent={"wipe": [given]})).errors["data1"]
+    wanted = params(bench, consent={"wipe": [{**given, "osd_fsids": found["osd_fsids"]}]})
     assert set(bench.run(wanted).actions.values()) == {"created"}
     for at in (1024, 10240):
         assert bench.shell(f"dd if=/dev/ubdd bs=1M skip={at} count=1 2>/dev/null | tr -d '\\0' | wc -c").strip() == "0"
