@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: Kubestead contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Kubeconfig files: kubeconfig_render against a bare program that only writes, and against kubernetes.core in a loop.

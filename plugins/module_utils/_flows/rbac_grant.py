@@ -197,11 +197,12 @@ class RbacGrantFlow:
             raise BackendFailed("The new grant is not in effect yet, so the old one stays.", hint="Run again.")
 
     def _recreate(self, write: Write) -> Mapping[str, object]:
-        assert write.live is not None  # noqa: S101 - said to mypy
-        assert write.wanted is not None  # noqa: S101
+        live, wanted = write.live, write.wanted
+        if live is None or wanted is None:
+            raise ValueError("only an object that is there is made anew")
         begin = self._out.clock()
-        self._send(Write("DELETE", write.path, objects.removal(write.live), live=write.live))
-        self._send(Write("POST", write.path.rsplit("/", 1)[0], write.wanted, wanted=write.wanted))
+        self._send(Write("DELETE", write.path, objects.removal(live), live=live))
+        self._send(Write("POST", write.path.rsplit("/", 1)[0], wanted, wanted=wanted))
         return {"gap_seconds": round(self._out.clock() - begin, 3)}
 
     def _send(self, write: Write) -> None:

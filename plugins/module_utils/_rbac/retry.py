@@ -16,7 +16,7 @@ def once_more(write: Write, live: Optional[Mapping[str, Any]], owner: str) -> Op
     """The next request after somebody changed the object meanwhile; None when nothing is left to do; may raise."""
     name = target(write.object_path())
     if live is None:
-        return None if write.wanted is None else _creation(write)
+        return None if write.wanted is None else _creation(write, write.wanted)
     if objects.owner_of(live) not in (owner, objects.owner_of(write.live) if write.live is not None else owner):
         raise Refused(f"{name} was taken or replaced by somebody else meanwhile and is left alone.", hint="Find out who.")
     if write.wanted is None:
@@ -30,6 +30,5 @@ def once_more(write: Write, live: Optional[Mapping[str, Any]], owner: str) -> Op
     return Write("PUT", write.object_path(), objects.corrected(write.wanted, live), wanted=write.wanted, live=live)
 
 
-def _creation(write: Write) -> Write:
-    assert write.wanted is not None  # noqa: S101 - said to mypy
-    return Write("POST", write.object_path().rsplit("/", 1)[0], write.wanted, wanted=write.wanted)
+def _creation(write: Write, wanted: Mapping[str, Any]) -> Write:
+    return Write("POST", write.object_path().rsplit("/", 1)[0], wanted, wanted=wanted)
