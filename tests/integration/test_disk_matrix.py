@@ -22,6 +22,7 @@ import pytest
 from integration import signatures, spare_disks
 from integration.conftest import ROOT
 from integration.node_driver import NodeDriver
+from kubestead_lab.packages import install
 from kubestead_lab.settings import lab_from
 
 pytestmark = pytest.mark.nodes
@@ -167,6 +168,7 @@ def disk(driver: NodeDriver) -> Iterator[MatrixDisk]:
     nodes = lab_from(os.environ, ROOT).nodes
     folder = nodes / "spare"
     folder.mkdir(exist_ok=True)
+    install(("signatures",), folder / "packages.log")
     found = MatrixDisk(driver, nodes / "uml" / NODE, folder / "matrix.img")
     found.plug()
     yield found

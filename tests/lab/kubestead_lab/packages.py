@@ -15,35 +15,35 @@ from kubestead_lab.commands import build
 from kubestead_lab.errors import LabError
 from kubestead_lab.progress import say, step
 
-PACKAGES = {
+PACKAGES: dict[str, tuple[str, ...]] = {
     "control-plane": ("iproute2", "openssl"),
     "directory": ("iproute2", "openssl", "slapd", "ldap-utils"),
     "directory389": ("iproute2", "openssl", "389-ds-base", "libnss3-tools", "ldap-utils"),
     "nodes": ("iproute2", "openssh-client", "user-mode-linux", "uml-utilities", "debootstrap", "e2fsprogs"),
+    # Not a part that runs: what tests fill the nodes' disks with, every file system and container Debian has a tool for.
+    "signatures": (
+        "bcache-tools",
+        "btrfs-progs",
+        "cryptsetup-bin",
+        "dosfstools",
+        "erofs-utils",
+        "exfatprogs",
+        "f2fs-tools",
+        "gdisk",
+        "genisoimage",
+        "gfs2-utils",
+        "hfsutils",
+        "jfsutils",
+        "nilfs-tools",
+        "ntfs-3g",
+        "ocfs2-tools",
+        "reiser4progs",
+        "reiserfsprogs",
+        "squashfs-tools",
+        "udftools",
+        "xfsprogs",
+    ),
 }
-# What the disks of the nodes are filled with in tests: every file system and container that Debian has a tool for.
-SIGNATURE_TOOLS = (
-    "bcache-tools",
-    "btrfs-progs",
-    "cryptsetup-bin",
-    "dosfstools",
-    "erofs-utils",
-    "exfatprogs",
-    "f2fs-tools",
-    "gdisk",
-    "genisoimage",
-    "gfs2-utils",
-    "hfsutils",
-    "jfsutils",
-    "nilfs-tools",
-    "ntfs-3g",
-    "ocfs2-tools",
-    "reiser4progs",
-    "reiserfsprogs",
-    "squashfs-tools",
-    "udftools",
-    "xfsprogs",
-)
 _POLICY = Path("/usr/sbin/policy-rc.d")
 
 
@@ -55,7 +55,7 @@ def processor_has_amx() -> bool:
 def needed_for(part: str) -> tuple[str, ...]:
     """The Debian packages of one part."""
     compiler = ("gcc", "libc6-dev") if part == "nodes" and processor_has_amx() else ()
-    return (*PACKAGES[part], *(SIGNATURE_TOOLS if part == "nodes" else ()), *compiler)
+    return (*PACKAGES[part], *compiler)
 
 
 def missing(packages: list[str]) -> list[str]:
