@@ -19,10 +19,9 @@ from typing import Any
 
 import pytest
 
-from integration import signatures, spare_disks
+from integration import downloads, signatures, spare_disks
 from integration.conftest import ROOT
 from integration.node_driver import NodeDriver
-from kubestead_lab.packages import install
 from kubestead_lab.settings import lab_from
 
 pytestmark = pytest.mark.nodes
@@ -168,7 +167,7 @@ def disk(driver: NodeDriver) -> Iterator[MatrixDisk]:
     nodes = lab_from(os.environ, ROOT).nodes
     folder = nodes / "spare"
     folder.mkdir(exist_ok=True)
-    install(("signatures",), folder / "packages.log")
+    downloads.signature_tools()
     found = MatrixDisk(driver, nodes / "uml" / NODE, folder / "matrix.img")
     found.plug()
     yield found

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -20,10 +19,10 @@ from hypothesis import strategies as st
 from kubernetes.config import kube_config
 
 from fakes.kubeconfig_world import DEFAULTS
+from integration.downloads import javascript_client
 from scale import scaled
 
 ROOT = Path(__file__).resolve().parents[2]
-CLIENT = "@kubernetes/client-node@1.4.0"
 # Words that some YAML reader takes for a boolean, a null, a number, a date or for YAML itself.
 NAMES = [
     *("n", "N", "no", "No", "y", "yes", "on", "ON", "off", "true", "False", "null", "Null", "~", "=", "<<"),
@@ -96,7 +95,8 @@ def by_python(path: Path) -> dict[str, Any]:
 
 
 def by_javascript(path: Path) -> dict[str, Any]:
-    reader = javascript() / "reader.mjs"
+    reader = javascript_client() / "reader.mjs"  # beside the client, where node looks for it
+    shutil.copy(Path(__file__).with_name("kubeconfig_reader.mjs"), reader)
     done = subprocess.run(["node", str(reader), str(path)], check=True, capture_output=True, text=True, timeout=60)
     read = json.loads(done.stdout)
     return {name: sorted(value) if isinstance(value, list) else value for name, value in read.items()}
@@ -113,24 +113,6 @@ def of_document(view: dict[str, Any]) -> dict[str, Any]:
         "contexts": sorted(contexts),
         "current": view["current-context"],
     }
-
-
-def javascript() -> Path:
-    """A folder with the JavaScript client of Kubernetes, installed on first use; Debian's npm, if there is none."""
-    folder = ROOT / ".cache" / "javascript"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if shutil.which("npm") is None:
-            environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-            subprocess.run(["apt-get", "install", "-qy", "npm"], check=True, env=environment, timeout=900)
-        wanted = folder / "installed"
-        if not wanted.is_file() or wanted.read_text() != CLIENT:
-            command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder), CLIENT]
-            subprocess.run(command, check=True, capture_output=True, timeout=600)
-            wanted.write_text(CLIENT)
-        shutil.copy(Path(__file__).with_name("kubeconfig_reader.mjs"), folder / "reader.mjs")
-    return folder
 
 
 @pytest.mark.parametrize("read", [by_kubectl, by_python, by_javascript], ids=["kubectl", "python", "javascript"])

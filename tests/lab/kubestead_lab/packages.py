@@ -20,7 +20,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "directory": ("iproute2", "openssl", "slapd", "ldap-utils"),
     "directory389": ("iproute2", "openssl", "389-ds-base", "libnss3-tools", "ldap-utils"),
     "nodes": ("iproute2", "openssh-client", "user-mode-linux", "uml-utilities", "debootstrap", "e2fsprogs"),
-    # Not a part that runs: what tests fill the nodes' disks with, every file system and container Debian has a tool for.
+    # Not parts that run. What tests fill the nodes' disks with, every file system and container Debian has a tool for.
     "signatures": (
         "bcache-tools",
         "btrfs-progs",
@@ -43,6 +43,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
         "udftools",
         "xfsprogs",
     ),
+    "javascript": ("npm",),
 }
 _POLICY = Path("/usr/sbin/policy-rc.d")
 

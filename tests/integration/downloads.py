@@ -1,0 +1,43 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the suites on the lab need beside the lab. The lab's namespace reaches no network, so `tests/run` starts this file before.
+
+Each function is also called where its result is used, and does nothing when all is there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import subprocess
+from pathlib import Path
+
+from kubestead_lab.packages import install
+
+FOLDER = Path(__file__).resolve().parents[2] / ".cache" / "javascript"
+CLIENT = "@kubernetes/client-node@1.4.0"
+
+
+def signature_tools() -> None:
+    """Debian's tools that fill the disks of the signature matrix."""
+    install(("signatures",), FOLDER.parent / "signature-tools.log")
+
+
+def javascript_client() -> Path:
+    """A folder with the JavaScript client of Kubernetes; Debian's npm fetches it where the machine has none."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        wanted = FOLDER / "installed"
+        if not wanted.is_file() or wanted.read_text() != CLIENT:
+            if shutil.which("npm") is None:
+                install(("javascript",), FOLDER / "npm.log")
+            command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(FOLDER), CLIENT]
+            subprocess.run(command, check=True, capture_output=True, timeout=600)
+            wanted.write_text(CLIENT)
+    return FOLDER
+
+
+if __name__ == "__main__":
+    signature_tools()
+    javascript_client()
