@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.kubestead.platform.plugins.module_utils._adapters.block_device import BlockDevices
@@ -98,6 +99,7 @@ def reread(path: str) -> dict[str, Any]:
     finally:
         os.close(descriptor)
     subprocess.run(["udevadm", "settle", "--timeout=20"], check=False)
+    Path("/run/lvm/hints").unlink(missing_ok=True)  # LVM's own memory of which disks are physical volumes
     return {}
 
 

@@ -66,8 +66,8 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    found = Place(lab, tmp_path_factory.mktemp("node-disks"))
+def place(fresh_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    found = Place(fresh_lab, tmp_path_factory.mktemp("node-disks"))
     before = found.images()
     yield found
     found.module("lvm_ceph_disk", {**found.wanted, "consent": found.consent(), "state": "absent"})

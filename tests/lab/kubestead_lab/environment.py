@@ -89,6 +89,7 @@ def control_python(lab: Lab) -> str:
 def write_files(lab: Lab) -> None:
     """Inventory, ssh configuration and the ssh wrappers that `lab exec` puts first on PATH."""
     write(lab.inventory, inventory(lab, control_python(lab)))
+    lab.ssh_sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
     write(ssh_config_path(lab), ssh_config(lab))
     for name in ("ssh", "scp", "sftp"):
         write(lab.wrappers / name, f"#!/bin/sh\nexec /usr/bin/{name} -F '{ssh_config_path(lab)}' \"$@\"\n", 0o755)
