@@ -198,7 +198,19 @@ def _make_instance(lab: Lab) -> None:
     write(folder / "config" / "dse.ldif", configuration(_TEMPLATE.read_text(), folder, admin_hash), 0o600)
     write(folder / "first.ldif", first_entries(_password(lab, "manager")), 0o600)
     # It ends with us: the next `up` begins anew, and must not meet one that still writes.
-    load = ["setpriv", "--pdeathsig", "KILL", "ns-slapd", "ldif2db", "-D", str(folder / "config"), "-n", "lab", "-i", str(folder / "first.ldif")]
+    load = [
+        "setpriv",
+        "--pdeathsig",
+        "KILL",
+        "ns-slapd",
+        "ldif2db",
+        "-D",
+        str(folder / "config"),
+        "-n",
+        "lab",
+        "-i",
+        str(folder / "first.ldif"),
+    ]
     output(load, what="fill the second directory")
     (folder / "first.ldif").unlink()
     write(folder / "made", "")
