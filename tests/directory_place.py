@@ -91,7 +91,14 @@ class Place:
     def password_of(self, name: str) -> str:
         path = self.passwords / f"{self.uid(name)}.password"
         assert path.stat().st_mode & 0o777 == 0o600
-        return path.read_text(encoding="utf-8").rstrip("\n")
+        return path.read_text(encoding="utf-8")
+
+    def may_log_in_by_file(self, name: str) -> bool:
+        """Whether OpenLDAP's tools accept the file of a generated password as it is."""
+        path = self.passwords / f"{self.uid(name)}.password"
+        who = f"uid={self.uid(name)},{self.people}"
+        login = ("ldapwhoami", "-x", "-H", self.login["server_uri"], "-D", who, "-y", str(path))
+        return self.as_anybody(*login, check=False).returncode == 0
 
     def begin(self) -> None:
         units = [(self.top, self.mark), (self.people, "people"), (self.groups, "groups")]

@@ -20,7 +20,7 @@ options:
   bind_dn:
     description:
       - The DN to bind with; a password comes from O(bind_pw) or O(bind_pw_file).
-      - Without it the bind is SASL EXTERNAL, as the local user over C(ldapi://) or with O(client_cert) over TLS.
+      - Without it the bind is by O(sasl_class).
     type: str
   bind_pw:
     description:
@@ -32,6 +32,14 @@ options:
       - Path of a file, on the host the module runs on, whose first line is the password of O(bind_dn).
       - Mutually exclusive with O(bind_pw).
     type: path
+  sasl_class:
+    description:
+      - How to bind without O(bind_dn).
+      - V(external) is SASL EXTERNAL, which makes you the local user over C(ldapi://), and the subject of O(client_cert) over TLS.
+    type: str
+    choices:
+      - external
+    default: external
   start_tls:
     description:
       - Whether to switch a C(ldap://) connection to TLS before anything else is sent.

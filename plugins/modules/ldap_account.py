@@ -312,6 +312,7 @@ options:
     description:
       - The folder, on the host the module runs on, where generated passwords are written, as C(NAME.password) with mode 0600.
       - It is made with mode 0700 when it is missing.
+      - A file holds the password alone, without a newline, so C(ldapwhoami -y) and its kin can use it.
       - Needed with O(accounts[].generate_password), unless there is O(password_secret).
     type: path
   password_secret:

@@ -96,7 +96,7 @@ def ours(number: int, mark: str) -> dict[str, Any]:
     params.update(
         server_uri=[os.environ["KUBESTEAD_LDAP_URI"]], ca_path=os.environ["KUBESTEAD_LDAP_CA"], start_tls=False,
         bind_dn=os.environ["KUBESTEAD_LDAP_BIND_DN"], bind_pw=None, bind_pw_file=os.environ["KUBESTEAD_LDAP_BIND_PW_FILE"],
-        validate_certs=True, client_cert=None, client_key=None, timeout=60, allow_plaintext=False, state="present",
+        validate_certs=True, client_cert=None, client_key=None, timeout=60, allow_plaintext=False, sasl_class="external", state="present",
         on_error="stop", concurrency=8, user_base=f"ou=people,{top}", group_base=f"ou=groups,{top}",
         id_range={"min": first, "max": first + 49_999},
         accounts=[

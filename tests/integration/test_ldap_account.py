@@ -53,6 +53,7 @@ def test_25_people_in_4_groups_are_foretold_made_and_left_alone(place: Place) ->
     numbers = {entry["uid_number"] for entry in done["entries"] if entry["kind"] == "account"}
     assert len(numbers) == 25 and min(numbers) == place.options["id_range"]["min"]
     assert place.may_log_in("p07", place.password_of("p07")) and not place.may_log_in("p07", place.password_of("p08"))
+    assert place.may_log_in_by_file("p07")
     again = place.run(*people)
     assert again.status == 0 and not again["changed"] and set(again.actions().values()) == {"unchanged"}
     secrets = [place.password_of(f"p{n:02}") for n in range(25)]

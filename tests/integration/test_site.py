@@ -97,10 +97,10 @@ class Site:
 
     def bind(self, name: str) -> int:
         """Log in to the directory with the first password; the exit status is the LDAP result."""
-        password = (self.people / "passwords" / f"{name}.password").read_text(encoding="utf-8").splitlines()[0]
+        password = str(self.people / "passwords" / f"{name}.password")
         uri, base = self.lab.env["KUBESTEAD_LDAP_URI"], self.lab.env["KUBESTEAD_LDAP_USER_BASE"]
-        who = ["-x", "-H", uri, "-D", f"uid={name},{base}", "-y", "/dev/stdin"]
-        return self.lab.exec("ldapwhoami", *who, stdin=password, check=False).returncode
+        who = ["-x", "-H", uri, "-D", f"uid={name},{base}", "-y", password]
+        return self.lab.exec("ldapwhoami", *who, check=False).returncode
 
 
 @pytest.fixture(scope="module")

@@ -41,6 +41,7 @@ class Login:
     client_key: Optional[str]
     timeout: int
     allow_plaintext: bool
+    sasl_class: str = "external"
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Login:
@@ -59,6 +60,7 @@ class Login:
             client_key=params["client_key"],
             timeout=params["timeout"],
             allow_plaintext=params["allow_plaintext"],
+            sasl_class=params["sasl_class"],
         )
         login.check()
         return login
@@ -125,7 +127,7 @@ def _open(login: Login, uri: str) -> Any:
     )
     who: dict[str, Any] = {"user": login.bind_dn, "password": login.password, "authentication": ldap3.SIMPLE}
     if not login.bind_dn:
-        who = {"authentication": ldap3.SASL, "sasl_mechanism": ldap3.EXTERNAL, "sasl_credentials": ""}
+        who = {"authentication": ldap3.SASL, "sasl_mechanism": login.sasl_class.upper(), "sasl_credentials": ""}
     connection = ldap3.Connection(
         server,
         client_strategy=ldap3.SYNC,
@@ -150,7 +152,7 @@ def _open(login: Login, uri: str) -> Any:
 
 
 def _login_refused(login: Login, uri: str, result: Mapping[str, Any]) -> CollError:
-    who = login.bind_dn or "SASL EXTERNAL"
+    who = login.bind_dn or f"SASL {login.sasl_class.upper()}"
     return refusal(f"log in to {uri} as {who}", result["result"], result["description"], result["message"])
 
 

@@ -59,7 +59,7 @@ class SecretPasswords:
             self._files.write(path, content)
             return
         metadata: dict[str, Any] = {"name": name, "labels": {_STORE: "password"}}
-        data = {_KEY: base64.b64encode(content.rstrip(b"\n")).decode("ascii")}
+        data = {_KEY: base64.b64encode(content).decode("ascii")}
         body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": data}
         old = self._secrets().get(name)
         try:

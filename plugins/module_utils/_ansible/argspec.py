@@ -102,6 +102,7 @@ LDAP_AUTH_SPEC = OptionGroup(
         "bind_dn": {"type": "str"},
         "bind_pw": {"type": "str", "no_log": True},
         "bind_pw_file": {"type": "path", "no_log": False},
+        "sasl_class": {"type": "str", "choices": ["external"], "default": "external"},
         "start_tls": {"type": "bool", "default": False},
         "validate_certs": {"type": "bool", "default": True},
         "ca_path": {"type": "path"},

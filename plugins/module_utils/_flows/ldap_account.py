@@ -287,7 +287,8 @@ class LdapAccountFlow:
         kept = None if self._wanted.settings.update_password == "always" else self._files.find(path)
         if kept is None:
             self._secrets[uid] = self._unlike_names(account)
-            self._files.write(path, f"{self._secrets[uid]}\n".encode())
+            # No newline at the end: OpenLDAP's tools take a whole file for the password.
+            self._files.write(path, self._secrets[uid].encode())
         else:
             self._secrets[uid] = self._password_in(path, account)
 

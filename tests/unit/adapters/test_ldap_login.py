@@ -20,7 +20,7 @@ def params(**given: Any) -> dict[str, Any]:
     return {
         "server_uri": ["ldaps://ldap.example.org"], "bind_dn": "cn=m", "bind_pw": "secret-7391", "bind_pw_file": None,
         "start_tls": False, "validate_certs": True, "ca_path": None, "client_cert": None, "client_key": None,
-        "timeout": 2, "allow_plaintext": False, "concurrency": 4, **given,
+        "timeout": 2, "allow_plaintext": False, "sasl_class": "external", "concurrency": 4, **given,
     }  # fmt: skip
 
 

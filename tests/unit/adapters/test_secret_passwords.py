@@ -47,12 +47,12 @@ def test_a_password_is_written_once_and_read_back() -> None:
     first = passwords(kube)
     place = "people/anna-password:password"
     assert first.find(place) is None and first.read(place) is None
-    first.write(place, b"hidden\n")
+    first.write(place, b"hidden")
     stored = kube.objects[f"{SECRETS}/anna-password"]
     assert base64.b64decode(stored["data"]["password"]) == b"hidden" and stored["type"] == "Opaque"
     second = passwords(kube)
     assert second.read(place) == b"hidden" and b"hidden" not in repr(second.find(place)).encode()
-    second.write(place, b"another\n")
+    second.write(place, b"another")
     assert passwords(kube).read(place) == b"another"
     assert [how for how, _path in kube.writes] == ["POST", "PUT"]
 

@@ -169,7 +169,7 @@ def test_with_stop_nothing_follows_a_failure(world: World) -> None:
 def test_a_generated_password_is_on_disk_before_the_directory_has_it_and_nowhere_else(world: World) -> None:
     def look(op: Op) -> None:
         if isinstance(op, SetPassword) and op.dn.startswith("uid=anna,"):
-            assert world.files.content["/pw/anna.password"].decode() == f"{op.password}\n"
+            assert world.files.content["/pw/anna.password"].decode() == op.password
 
     world.directory.before = look
     accounts = ({"uid": "anna", "generate_password": True}, {"uid": "ben", "password": f"{CANARY}-inline"})
