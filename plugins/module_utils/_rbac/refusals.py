@@ -27,6 +27,11 @@ def refusal(draft: Draft, grant: Grant) -> Optional[CollError]:
     return _forbidden(draft, grant) or _missing(draft, grant) or _occupied(draft, grant) or _role_occupied(draft, grant)
 
 
+def holds_all(allowed: Permissions) -> bool:
+    """Whether whoever holds this can do everything, or take the right to."""
+    return any(allowed.allows(atom) for atom in _KEYS_TO_ALL)
+
+
 def may_hand_on(allowed: Permissions) -> bool:
     """Whether whoever holds this can give rights to others, as with the role admin."""
     return any(allowed.allows(atom) for atom in _HANDING_ON)

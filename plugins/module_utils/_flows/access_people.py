@@ -1,0 +1,15 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""access_info: the list of people, as far as it is about access."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from .._core.access import Asked, Listed
+from .._people.asked import asked, listed
+
+
+def list_of(raw: object) -> tuple[Optional[tuple[Listed, ...]], tuple[Asked, ...]]:
+    """The people and the rights that the list gives; None without a list. Raises BadInput."""
+    return (None, ()) if raw is None else (listed(raw), asked(raw))
