@@ -22,6 +22,7 @@ class FilterModule:
         """Names and functions."""
         return {
             "people_accounts": _filter(lists.people_accounts),
+            "people_at": _filter(lists.people_at),
             "people_certificate_files": _filter(lists.certificate_files),
             "people_certificates": _filter(lists.people_certificates),
             "people_except": _filter(lists.people_except),

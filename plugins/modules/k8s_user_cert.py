@@ -88,6 +88,12 @@ options:
         description:
           - How long the certificate is to be valid. The default is O(lifetime).
         type: str
+      expires:
+        description:
+          - A moment such as V(2027-01-31T18:00:00Z), or a date, which is that whole day in UTC. No certificate is asked for that
+            would be valid after it, and one that would be is replaced by a shorter one. The longer one stays valid nevertheless.
+          - From ten minutes before it on nothing is issued any more, because Kubernetes issues nothing shorter.
+        type: str
       state:
         description:
           - Whether the person is to have a certificate. The default is O(state).
@@ -401,6 +407,7 @@ SPEC: dict[str, dict[str, Any]] = {
             "groups": {"type": "list", "elements": "str"},
             "csr": {"type": "str"},
             "lifetime": {"type": "str"},
+            "expires": {"type": "str"},
             "state": {"type": "str", "choices": ["present", "absent"]},
         },
     },

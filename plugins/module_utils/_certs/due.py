@@ -13,7 +13,9 @@ from .wanted import Person, Wanted
 
 
 def reason_due(person: Person, pair: Pair, wanted: Wanted, now: int) -> str:
-    """Why a new certificate is needed now; empty when the present one will do."""
+    """Why a new certificate is needed now; empty when the present one will do, or when the person's end has come."""
+    if person.is_over:
+        return ""
     if pair.certificate is None:
         return "certificate unreadable" if pair.certificate_damaged else "missing"
     if pair.key is None and not person.csr:
@@ -65,6 +67,10 @@ def _time_reasons(person: Person, certificate: Certificate, wanted: Wanted, now:
         return ("expired",)
     if certificate.not_before > now + TOLERANCE:
         return ("not yet valid",)
+    if person.end is not None and certificate.not_after > person.end + TOLERANCE:
+        return ("valid beyond the person's end",)
     if left > person.lifetime + TOLERANCE:
         return ("lifetime shortened",)
+    if person.end is not None and certificate.not_after >= person.end - TOLERANCE:
+        return ()  # it lasts as long as one may
     return ("expiring",) if left <= wanted.renew_before.margin(certificate.life) else ()

@@ -228,7 +228,8 @@ def _not_due(person: Person, pair: Pair, seen: Seen, objects: tuple[Obj, ...]) -
     if error is not None:
         return _Item(Verdict(KIND, person.name, "failed", "the login failed", facts, error), job)
     if leftover is None and not pair.untidy and not pair.attempts:
-        return _Item(Verdict(KIND, person.name, "unchanged", "", facts), job)
+        over = f"the end is {rfc3339(person.end)}" if person.is_over and person.end is not None else ""
+        return _Item(Verdict(KIND, person.name, "unchanged", over, facts), job)
     reason = pair.untidy or "an earlier run had not finished cleaning up"
     entry = entry_key(KIND, person.name)
     stale = tuple((DISCARD, Step("discard", discard_target(attempt), entry)) for attempt in pair.attempts)

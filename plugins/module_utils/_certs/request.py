@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Optional, Union
 
 from .._core.names import dns_name
-from .certificate import Unreadable, common_names, groups_of, public_key_hash, subject_oddities
+from .certificate import TOLERANCE, Unreadable, common_names, groups_of, public_key_hash, subject_oddities
 from .wanted import Person, Wanted, optional_text
 
 try:
@@ -49,11 +49,16 @@ class Attempt:
             self.user == person.name
             and self.groups == person.groups
             and self.signer == wanted.signer
-            and self.expiration_seconds == person.lifetime
+            and self._lasts_as_asked(person)
             and self.key_hash != ""
             and (self.request_pem == person.csr if person.csr else not self.supplied)
         )
         return same and not request_objections(self.request_pem, person, self.key_hash)
+
+    def _lasts_as_asked(self, person: Person) -> bool:
+        """What is left until a person's end becomes less while a request waits, and the signer counts from its signing."""
+        beyond = self.expiration_seconds - person.lifetime
+        return beyond == 0 if person.end is None else 0 <= beyond <= TOLERANCE
 
 
 def usages_for(key_type: str) -> tuple[str, ...]:

@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Optional, Union
 
 from .._core import names, units
 from .._core.errors import BadInput
+from .._core.window import moment
 
 SHORTEST = 600  # the API server refuses less
 LONGEST = 2**31 - 1  # spec.expirationSeconds is a 32-bit number
@@ -21,6 +22,7 @@ MARK_LENGTH = 8
 class Person:
     """One person. ``groups`` are sorted; ``lifetime`` is in seconds; ``present`` false means that all of it is to go.
 
+    No certificate is to be valid after ``end``, so ``Wanted.at`` cuts ``lifetime`` to what is left until then.
     ``csr`` is a signing request that the person made, as PEM, with the hash of its public key: then the key is never seen.
     """
 
@@ -30,6 +32,12 @@ class Person:
     present: bool = True
     csr: str = ""
     csr_key_hash: str = ""
+    end: Optional[int] = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether what is left is too short for another certificate."""
+        return self.lifetime < SHORTEST
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,14 @@ class Wanted:
         """Whether a renewal uses the key that is there."""
         return self.key_policy == "keep"
 
+    def at(self, now: int) -> Wanted:
+        """With lifetimes that go no further than each person's end."""
+        return replace(self, people=tuple(_cut(person, now) for person in self.people))
+
+
+def _cut(person: Person, now: int) -> Person:
+    return person if person.end is None else replace(person, lifetime=min(person.lifetime, max(0, person.end - now)))
+
 
 def read_wanted(params: Mapping[str, Any]) -> Wanted:
     """The task's parameters as values; raises BadInput, naming the option or the entry, before anything is done."""
@@ -110,7 +126,8 @@ def _person(entry: Mapping[str, Any], params: Mapping[str, Any]) -> Person:
             hint="Kubernetes issues no certificate for less than ten minutes.",
         )
     groups = _groups(entry.get("groups") or (), what)
-    return Person(name, groups, lifetime, state == "present", csr=entry.get("csr") or "")
+    end = None if entry.get("expires") is None else moment(entry["expires"], f"{what}expires", whole_day=True)
+    return Person(name, groups, lifetime, state == "present", csr=entry.get("csr") or "", end=end)
 
 
 def _groups(groups: Sequence[Any], what: str) -> tuple[str, ...]:

@@ -62,6 +62,7 @@ class UserCertFlow:
     def observe(self) -> Seen:
         """The pairs; the requests on the server only when somebody is due or is to go: then one LIST for all."""
         now = int(self._out.clock())
+        self._wanted = self._wanted.at(now)
         pairs = {
             person.name: pair_of(self._out.pairs.read(person.name), self._out.keys.inspect) for person in self._wanted.people
         }
@@ -89,7 +90,7 @@ class UserCertFlow:
         """With verify_login: whom the server takes the pairs for that are to stay."""
         if not self._wanted.verify_login:
             return {}
-        staying = [one for one in self._wanted.people if one.present and not one.csr]
+        staying = [one for one in self._wanted.people if one.present and not one.csr and not one.is_over]
         names = [one.name for one in staying if not reason_due(one, pairs[one.name], self._wanted, now)]
         return dict(pool.each(names, self._who, concurrency=self._concurrency))
 

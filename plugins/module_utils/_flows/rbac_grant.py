@@ -14,13 +14,13 @@ from .._core.errors import BackendFailed, CollError, Conflict, Denied, Refused
 from .._core.plan import Plan, Stage, Step
 from .._core.ports import KubeApi
 from .._core.run import Outcome, Run, each_step
+from .._core.window import rfc3339
 from .._rbac import objects, review, rights
 from .._rbac.decide import admin_without_end, decide
 from .._rbac.draft import CHECKS, Decision, Draft, Question, Seen, Write
 from .._rbac.grants import Request
 from .._rbac.retry import once_more
 from .._rbac.wanted import request_from_params
-from .._rbac.window import rfc3339
 from .rbac_rights import RightsCheck
 
 Objects = tuple[Mapping[str, Any], ...]

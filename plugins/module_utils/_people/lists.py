@@ -8,10 +8,30 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .._core.errors import BadInput
-from .person import Access, Person, people_from
+from .._core.window import moment, rfc3339
+from .person import NEVER, Access, Person, people_from
 
 KUBECONFIG_SUFFIX = ".kubeconfig"
 _CA_KEYS = (("ca_path", "certificate-authority"), ("ca_data", "certificate-authority-data"))
+
+
+_DAY = 86400
+
+
+def people_at(raw: object, now: object) -> list[Any]:
+    """The list as it counts at a moment: who is outside of their window is disabled, rights outside of theirs are left out."""
+    at = moment(now, "The moment")
+    people = people_from(raw)
+    return [_at(person, entry, at) for person, entry in zip(people, raw if isinstance(raw, list) else [])]
+
+
+def _at(person: Person, entry: Mapping[str, Any], at: int) -> Mapping[str, Any]:
+    if person.state != "present":
+        return entry
+    if person.window.stands(at) != "open":
+        return {**entry, "state": "disabled"}
+    access = zip(person.access, entry.get("access") or [])
+    return {**entry, "access": [raw for one, raw in access if one.window.stands(at) == "open"]}
 
 
 def people_accounts(raw: object) -> list[dict[str, Any]]:
@@ -37,20 +57,32 @@ def _account(person: Person) -> dict[str, Any]:
         "ssh_keys": list(person.ssh_keys),
         "password_file": person.password_file,
         "generate_password": person.generate_password,
+        "expires": _first_day_without(person),
     }
     account.update({key: value for key, value in optional.items() if value})
     return account
 
 
+def _first_day_without(person: Person) -> str:
+    """A directory counts in days: an end within a day is the day after, and the rights end in time all the same."""
+    if person.expires is None:
+        return NEVER if person.never_expires else ""
+    return rfc3339(-(-person.expires // _DAY) * _DAY)[: len("2027-01-31")]
+
+
 def people_certificates(raw: object) -> list[dict[str, Any]]:
-    """``users`` of k8s_user_cert. Nobody who is disabled gets a certificate; the files of those who left go."""
-    return [
-        {"name": person.name, "state": "absent"}
-        if person.state == "absent"
-        else {"name": person.name, "groups": list(person.groups)}
-        for person in people_from(raw)
-        if person.state != "disabled"
-    ]
+    """``users`` of k8s_user_cert. Nobody who is disabled gets a certificate; the files of those who left go.
+
+    A certificate ends with the first thing that ends for the person: it is what ends when no run follows.
+    """
+    return [_certificate(person) for person in people_from(raw) if person.state != "disabled"]
+
+
+def _certificate(person: Person) -> dict[str, Any]:
+    if person.state == "absent":
+        return {"name": person.name, "state": "absent"}
+    end = person.first_end
+    return {"name": person.name, "groups": list(person.groups), **({} if end is None else {"expires": rfc3339(end)})}
 
 
 def people_kubeconfigs(raw: object, cluster: Mapping[str, Any], certificates: str, directory: str) -> list[dict[str, Any]]:
@@ -103,7 +135,8 @@ def _grant(person: Person, access: Access) -> dict[str, Any]:
     }
     if access.namespaces:
         grant["namespaces"] = list(access.namespaces)
-    return grant
+    bounds = {"not_before": access.not_before, "expires": access.expires}
+    return {**grant, **{name: rfc3339(at) for name, at in bounds.items() if at is not None}}
 
 
 def people_except(raw: object, names: Iterable[str]) -> list[Any]:

@@ -7,29 +7,42 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from datetime import date
 from typing import Any, Optional, Union
 
 from .._core.errors import BadInput
 from .._core.names import check_distinct, check_principal
+from .._core.window import ALWAYS, Window, moment
 
 STATES = ("present", "disabled", "absent")
 SCOPES = ("namespaces", "cluster")
+NEVER = "never"
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _ROLE = re.compile(r"[^\s/%]{1,253}")
 
 
 @dataclass(frozen=True)
 class Access:
-    """One right: a ClusterRole, in some namespaces or in the whole cluster."""
+    """One right: a ClusterRole, in some namespaces or in the whole cluster, perhaps from and until a moment."""
 
     role: str
     scope: str
     namespaces: tuple[str, ...]
+    not_before: Optional[int] = None
+    expires: Optional[int] = None
+
+    @property
+    def window(self) -> Window:
+        """When it holds; never beyond the person's own window."""
+        return Window(self.not_before, self.expires)
 
 
 @dataclass(frozen=True)
 class Person:
-    """One person. ``name`` is the login, the certificate's name and the subject of all rights."""
+    """One person. ``name`` is the login, the certificate's name and the subject of all rights.
+
+    ``not_before`` and ``expires`` bound all of it; ``never_expires`` says that there is expressly no end.
+    """
 
     name: str
     full_name: str
@@ -40,6 +53,19 @@ class Person:
     generate_password: bool
     access: tuple[Access, ...]
     state: str
+    not_before: Optional[int] = None
+    expires: Optional[int] = None
+    never_expires: bool = False
+
+    @property
+    def window(self) -> Window:
+        """When the person may do anything at all."""
+        return Window(self.not_before, self.expires)
+
+    @property
+    def first_end(self) -> Optional[int]:
+        """The earliest end of the person and of all rights."""
+        return min((end for end in (self.expires, *(one.expires for one in self.access)) if end is not None), default=None)
 
     @property
     def namespaces(self) -> tuple[str, ...]:
@@ -47,7 +73,7 @@ class Person:
         return tuple(dict.fromkeys(name for access in self.access for name in access.namespaces))
 
 
-_PERSON_KEYS = tuple(field.name for field in fields(Person))
+_PERSON_KEYS = tuple(field.name for field in fields(Person) if field.name != "never_expires")
 _ACCESS_KEYS = tuple(field.name for field in fields(Access))
 
 
@@ -68,6 +94,7 @@ def _person(entry: object, number: int) -> Person:
     name = check_principal(entry["name"], "Person")
     read = _Reader(f"Person {name!r}", entry)
     read.only(_PERSON_KEYS)
+    window = read.window()
     person = Person(
         name=name,
         full_name=read.text("full_name", name) or name,
@@ -76,8 +103,11 @@ def _person(entry: object, number: int) -> Person:
         ssh_keys=read.texts("ssh_keys"),
         password_file=read.text("password_file", None),
         generate_password=read.flag("generate_password"),
-        access=tuple(_access(name, element) for element in read.elements("access")),
+        access=tuple(_access(name, element, window) for element in read.elements("access")),
         state=read.choice("state", STATES),
+        not_before=window.start,
+        expires=window.end,
+        never_expires=read.never(),
     )
     for group in person.groups:
         check_principal(group, f"Person {name!r}, group")
@@ -88,7 +118,7 @@ def _person(entry: object, number: int) -> Person:
     return person
 
 
-def _access(person: str, element: object) -> Access:
+def _access(person: str, element: object, around: Window) -> Access:
     if not isinstance(element, Mapping):
         raise BadInput(f"Person {person!r}: an element of access is not a mapping.", hint="Each needs a role and namespaces.")
     read = _Reader(f"Person {person!r}, access", element)
@@ -96,7 +126,8 @@ def _access(person: str, element: object) -> Access:
     role = read.text("role", None)
     if not role or not _ROLE.fullmatch(role):
         raise BadInput(f"Person {person!r}: an element of access has no usable role.", hint="Name a ClusterRole, such as edit.")
-    access = Access(role=role, scope=read.choice("scope", SCOPES), namespaces=read.texts("namespaces"))
+    window = read.window(around)
+    access = Access(role, read.choice("scope", SCOPES), read.texts("namespaces"), window.start, window.end)
     if access.scope == "cluster" and access.namespaces:
         raise BadInput(f"Person {person!r}: access {role!r} has scope cluster and namespaces.", hint="Choose one.")
     if access.scope == "namespaces" and not access.namespaces:
@@ -160,6 +191,29 @@ class _Reader:
         if value not in choices:
             raise self._wrong(key, f"is {value!r}", f"Choose one of {', '.join(choices)}.")
         return str(value)
+
+    def never(self) -> bool:
+        """Whether the entry says that it has no end."""
+        return self._entry.get("expires") == NEVER
+
+    def window(self, around: Window = ALWAYS) -> Window:
+        """From when until when; within ``around`` at most."""
+        start, end = self._moment("not_before"), None if self.never() else self._moment("expires")
+        starts = [one for one in (start, around.start) if one is not None]
+        ends = [one for one in (end, around.end) if one is not None]
+        found = Window(max(starts, default=None), min(ends, default=None))
+        if found.start is not None and found.end is not None and found.start >= found.end:
+            raise BadInput(f"{self._owner} ends before it begins.", hint="expires has to be later than not_before.")
+        return found
+
+    def _moment(self, key: str) -> Optional[int]:
+        value = self._entry.get(key)
+        if value is None:
+            return None
+        # Without quotes YAML makes a date of it, whose text is the same.
+        if not isinstance(value, (str, date)):
+            raise self._wrong(key, "is neither a date nor a moment", "Write 2027-01-31 or 2027-01-31T18:00:00Z.")
+        return moment(value, f"{self._owner}: {key}", whole_day=key == "expires")
 
     def _wrong(self, key: str, what: str, hint: str) -> BadInput:
         return BadInput(f"{self._owner}: {key} {what}.", hint=hint)

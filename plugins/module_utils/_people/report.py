@@ -32,21 +32,40 @@ def failed_people(results: Mapping[str, Any]) -> list[str]:
 
 
 def people_report(raw: object, results: Mapping[str, Any]) -> dict[str, Any]:
-    """``rows`` (one per person), ``problems`` (failures that are nobody's), ``failed``, ``ok``, ``table`` (lines), ``text``."""
+    """``rows`` (one per person), ``problems`` (failures that are nobody's), ``failed``, ``ok``, ``next``, ``table``, ``text``."""
     pieces = _by_person(results)
     rows = [_row(person, pieces.get(person.name, [])) for person in people_from(raw)]
     known = {str(row["name"]) for row in rows}
     problems = _problems(results, known)
     failed = [str(row["name"]) for row in rows if row["result"] == "failed"]
-    table = _table(rows) + problems
+    following = whats_next(results)
+    table = _table(rows) + problems + following["lines"]
     return {
         "rows": rows,
         "problems": problems,
         "failed": failed,
         "ok": not failed and not problems,
+        "next": following,
         "table": table,
         "text": "\n".join([_summary(len(rows), len(failed), len(problems)), *table]),
     }
+
+
+def whats_next(results: Mapping[str, Any]) -> dict[str, Any]:
+    """What ends and begins next, and when; ``overdue`` stood beyond its end; ``lines`` say it in words."""
+    entries = (results.get("certificate") or {}).get("entries") or []
+    ends = [(str(one["not_after"]), str(one["name"])) for one in entries if one.get("not_after") and one["action"] != "removed"]
+    grants = results.get("grant") or {}
+    first = {"name": min(ends)[1], "at": min(ends)[0]} if ends else None
+    moments = (
+        ("certificate_end", "The next certificate to end is of", first),
+        ("grant_end", "The next right to end:", grants.get("next_end")),
+        ("grant_start", "The next right to begin:", grants.get("next_start")),
+    )
+    overdue = [one for one in grants.get("overdue") or [] if one.get("still_active")]
+    lines = [f"{words} {one['name']}, {one['at']}." for _key, words, one in moments if one]
+    lines += [f"Ended {one['ended']} and still active: {one['name']}." for one in overdue]
+    return {**{key: one for key, _words, one in moments}, "overdue": overdue, "lines": lines}
 
 
 def _summary(people: int, failed: int, problems: int) -> str:
@@ -130,10 +149,13 @@ def _actions(pieces: Sequence[_Piece]) -> str:
 
 
 def _problems(results: Mapping[str, Any], people: set[str]) -> list[str]:
-    """Failures of what belongs to no single person: groups, namespaces, and names that are not in the list."""
+    """Failures of what belongs to no single person: whole steps, groups, namespaces, and names that are not in the list."""
     problems = []
     for beat in BEATS:
-        for entry in (results.get(beat) or {}).get("entries") or []:
+        told = results.get(beat) or {}
+        if told.get("msg") and "entries" not in told:
+            problems.append(f"{beat}s: {told['msg']}")
+        for entry in told.get("entries") or []:
             if entry["action"] == "failed" and _person_of(beat, entry) not in people:
                 piece = _piece(beat, "", entry)
                 problems.append(f"{entry['kind']} {entry['name']}: {piece.why}")

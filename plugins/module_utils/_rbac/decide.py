@@ -9,6 +9,7 @@ from typing import Any, Optional
 
 from .._core.errors import Conflict, Refused
 from .._core.plan import Plan, Step, Verdict, entry_key
+from .._core.window import rfc3339
 from . import objects, review
 from .draft import (
     BINDINGS,
@@ -32,7 +33,7 @@ from .draft import (
 )
 from .grants import Grant, Wanted
 from .refusals import may_hand_on, refusal
-from .window import noted, rfc3339
+from .window import noted
 
 
 def decide(wanted: Wanted, seen: Seen) -> Decision:

@@ -10,10 +10,10 @@ from typing import Any, Optional
 
 from .._core.errors import CollError
 from .._core.plan import Plan, Stage, Step, Verdict, entry_key
+from .._core.window import rfc3339
 from . import objects
 from .grants import WHOLE_CLUSTER, Grant, Role, Subject, Wanted
 from .permissions import Atom, Permissions
-from .window import rfc3339
 
 # Rights are taken before others are given: a run that breaks off leaves too few rights, never too many. What a wider grant
 # replaces goes last, when the wider one is in effect.

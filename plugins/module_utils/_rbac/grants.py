@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from .._core.window import ALWAYS, Window
 from . import places
 from .permissions import Atom
 from .places import Selector
-from .window import ALWAYS, Window
 
 WHOLE_CLUSTER = ""
 

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 from .._core.names import dns_name
+from .._core.window import ALWAYS, Window, rfc3339
 from .grants import WHOLE_CLUSTER, Grant, Role, Subject
 from .permissions import rules_of, same
-from .window import ALWAYS, Window, rfc3339
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 ROLE_BINDINGS = f"{RBAC}/rolebindings"

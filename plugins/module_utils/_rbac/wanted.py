@@ -12,11 +12,11 @@ from typing import Any, Optional
 from .._core import names
 from .._core.errors import BadInput
 from .._core.plain import plain
+from .._core.window import window_from
 from . import permissions, presets
 from .grants import WHOLE_CLUSTER, Ask, Grant, Policy, Request, Role, Subject
 from .permissions import Atom
 from .places import Selector, selector_from
-from .window import window_from
 
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", re.ASCII)
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)

@@ -32,7 +32,7 @@ NOW = datetime.datetime(2026, 11, 24, 12, 0, 0, tzinfo=datetime.timezone.utc)
 def options(*users: Any, **changes: Any) -> dict[str, Any]:
     """A task's options as AnsibleModule hands them over."""
     entries = [{"name": user} if isinstance(user, str) else user for user in users]
-    blank = {"groups": None, "lifetime": None, "state": None, "csr": None}
+    blank = {"groups": None, "lifetime": None, "expires": None, "state": None, "csr": None}
     return {
         "users": [{**blank, **entry} for entry in entries],
         "key_type": "ecdsa-p256",

@@ -103,3 +103,20 @@ def test_what_is_still_valid_is_of_the_person_and_not_ended() -> None:
 def test_a_damaged_line_hides_no_other(junk: bytes) -> None:
     line = ledger.line_of("anna", CERTIFICATE, "a/b", NOW)
     assert line in ledger.parse(junk.replace(b"\n", b"") + b"\n" + ledger.render([line]))
+
+
+@pytest.mark.parametrize(
+    ("left", "not_after", "said"),
+    [
+        (20 * DAY, 30 * DAY, "valid beyond the person's end"),
+        (20 * DAY, 20 * DAY, ""),
+        (3 * DAY, 3 * DAY, ""),  # within a third of its life, and it lasts as long as one may
+        (3 * DAY, DAY, "expiring"),
+        (599, -1, ""),  # Kubernetes issues nothing that short
+        (-5, -1, ""),
+    ],
+)
+def test_an_end_of_the_person_caps_the_certificate(left: int, not_after: int, said: str) -> None:
+    (anna,) = replace(wanted("anna"), people=(replace(ANNA, end=NOW + left),)).at(NOW).people
+    assert anna.lifetime == max(0, min(30 * DAY, left)) and anna.is_over is (left < 600)
+    assert reason(changed(not_before=NOW - 20 * DAY, not_after=NOW + not_after), anna) == said

@@ -86,6 +86,28 @@ def test_renewal_makes_a_new_key_and_says_why(world: World) -> None:
     assert len(world.ledger()) == 2
 
 
+def test_no_certificate_outlives_the_persons_end_and_none_is_made_at_it(world: World) -> None:
+    anna = {**ANNA, "expires": "2026-11-25T12:00:00Z"}
+    done = world.run(anna, verify_login=True)
+    assert done.action("anna") == ("created", "missing") and done["anna"].facts["not_after"] == "2026-11-25T12:00:00Z"
+    world.pass_time(hours=23, minutes=49)
+    assert not world.run(anna).changed
+    assert world.run({**anna, "expires": "2026-11-25"}).action("anna") == ("updated", "expiring")
+    assert world.run(anna, check=True).action("anna") == ("updated", "valid beyond the person's end")
+    world.pass_time(minutes=2)
+    done = world.run(anna, {"name": "bert", "expires": "2026-11-25T12:00:00Z"}, verify_login=True)
+    assert done.action("anna") == done.action("bert") == ("unchanged", "the end is 2026-11-25T12:00:00Z") and not done.changed
+
+
+def test_a_request_that_waited_until_its_certificate_would_outlive_the_end_is_asked_anew(world: World) -> None:
+    anna = {**ANNA, "expires": "2026-11-25T12:00:00Z"}
+    world.run(anna, approve="skip")
+    world.pass_time(seconds=30)
+    assert "continuing" in world.run(anna, approve="skip", check=True).action("anna")[1]
+    world.pass_time(hours=1)
+    assert world.run(anna)["anna"].facts["not_after"] == "2026-11-25T12:00:00Z" and world.requests() == {}
+
+
 def test_keep_renews_with_the_same_key(world: World) -> None:
     world.run("anna")
     before = world.key("anna")

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,15 @@ LAB_PEOPLE = Path(__file__).resolve().parents[2] / "lab" / "people.yml"
         ({"access": [{"role": "edit", "scope": "world"}]}, "world"),
         ({"access": [{"role": "edit", "namespaces": ["a"], "until": "x"}]}, "until"),
         ({"access": [{"role": "edit", "namespaces": ["a"]}, {"role": "edit", "namespaces": ["a"]}]}, "edit in a"),
+        ({"expires": "soon"}, "expires 'soon'"),
+        ({"expires": 20270131}, "expires is neither"),
+        ({"expires": "2027-01-31T18:00:00"}, "time zone"),
+        ({"not_before": "never"}, "not_before 'never'"),
+        ({"not_before": "2027-02-01", "expires": "2027-01-31"}, "ends before it begins"),
+        (
+            {"expires": "2027-01-31", "access": [{"role": "edit", "namespaces": ["a"], "not_before": "2027-02-01"}]},
+            "access ends",
+        ),
     ],
 )
 def test_a_wrong_person_is_named(change: dict[str, Any], named: str) -> None:
@@ -138,6 +148,96 @@ def test_a_kubeconfig_begins_in_the_first_namespace() -> None:
     assert lists.certificate_files([ANNA], "/c") == ["/c/anna.crt", "/c/anna.key"]
 
 
+TEMPORARY = {
+    **ANNA,
+    "not_before": "2027-01-01",
+    "expires": date(2027, 1, 31),
+    "access": [
+        {"role": "edit", "namespaces": ["team-red"]},
+        {"role": "view", "namespaces": ["team-blue"], "expires": "2027-01-10T18:00:00Z"},
+        {"role": "admin", "namespaces": ["team-gold"], "not_before": "2027-01-20", "expires": "2028-01-01"},
+    ],
+}
+
+
+def test_an_end_of_the_person_bounds_everything_that_is_made_for_them() -> None:
+    bounds = [(one.get("not_before"), one.get("expires")) for one in lists.people_grants([TEMPORARY])]
+    assert bounds == [
+        ("2027-01-01T00:00:00Z", "2027-02-01T00:00:00Z"),
+        ("2027-01-01T00:00:00Z", "2027-01-10T18:00:00Z"),
+        ("2027-01-20T00:00:00Z", "2027-02-01T00:00:00Z"),
+    ]
+    assert lists.people_accounts([TEMPORARY])[0]["expires"] == "2027-02-01"
+    within_a_day = {**ANNA, "expires": "2027-01-31T18:00:00+02:00"}
+    assert lists.people_accounts([within_a_day])[0]["expires"] == "2027-02-01"
+    assert lists.people_accounts([{**ANNA, "expires": "never"}])[0]["expires"] == "never"
+    assert "expires" not in lists.people_certificates([{**ANNA, "expires": "never"}])[0]
+
+
+@pytest.mark.parametrize(
+    ("now", "state", "places", "certificate"),
+    [
+        ("2026-12-31T23:59:59Z", "disabled", None, None),
+        ("2027-01-01T00:00:00Z", "present", ["team-red", "team-blue"], "2027-01-10T18:00:00Z"),
+        ("2027-01-10T18:00:00Z", "present", ["team-red"], "2027-02-01T00:00:00Z"),
+        ("2027-01-20T00:00:00Z", "present", ["team-red", "team-gold"], "2027-02-01T00:00:00Z"),
+        ("2027-01-31T23:59:59Z", "present", ["team-red", "team-gold"], "2027-02-01T00:00:00Z"),
+        ("2027-02-01T00:00:00Z", "disabled", None, None),
+    ],
+)
+def test_the_list_as_it_counts_at_a_moment(now: str, state: str, places: Any, certificate: Any) -> None:
+    current = lists.people_at([TEMPORARY], now)
+    (anna,) = people_from(current)
+    assert anna.state == state and lists.people_accounts(current)[0]["enabled"] is (state == "present")
+    assert [one["expires"] for one in lists.people_certificates(current)] == ([certificate] if certificate else [])
+    (file,) = lists.people_kubeconfigs(current, CLUSTER, "/c", "/k")
+    assert ("contexts" in file) is (state == "present")
+    assert places is None or list(anna.namespaces) == places
+
+
+def test_who_is_not_present_stays_so_at_every_moment() -> None:
+    gone = [{**TEMPORARY, "state": "absent"}, {**TEMPORARY, "name": "bo", "state": "disabled"}]
+    assert lists.people_at(gone, "2027-01-15") == gone
+
+
+def test_what_ends_next_is_told_and_so_is_what_should_have_ended() -> None:
+    results = {
+        "certificate": {
+            "entries": [
+                {"kind": "certificate", "name": "anna", "action": "unchanged", "not_after": "2027-01-20T00:00:00Z"},
+                {"kind": "certificate", "name": "bo", "action": "updated", "not_after": "2027-01-11T00:00:00Z"},
+                {"kind": "certificate", "name": "cy", "action": "removed", "not_after": "2027-01-01T00:00:00Z"},
+            ]
+        },
+        "grant": {
+            "entries": [],
+            "next_end": {"name": "anna: edit in a", "at": "2027-01-31T00:00:00Z", "seconds_left": 5},
+            "next_start": None,
+            "overdue": [
+                {"name": "dee: edit in a", "ended": "2026-01-01T00:00:00Z", "still_active": True},
+                {"name": "eve: edit in a", "ended": "2026-01-01T00:00:00Z", "still_active": False},
+            ],
+        },
+    }
+    told = report.people_report([ANNA], results)
+    assert told["next"]["certificate_end"] == {"name": "bo", "at": "2027-01-11T00:00:00Z"}
+    assert told["next"]["grant_end"]["at"] == "2027-01-31T00:00:00Z" and told["next"]["grant_start"] is None
+    assert (
+        told["table"][-3:]
+        == told["next"]["lines"]
+        == [
+            "The next certificate to end is of bo, 2027-01-11T00:00:00Z.",
+            "The next right to end: anna: edit in a, 2027-01-31T00:00:00Z.",
+            "Ended 2026-01-01T00:00:00Z and still active: dee: edit in a.",
+        ]
+    )
+
+
+def test_a_step_that_failed_as_a_whole_is_a_problem() -> None:
+    told = report.people_report([ANNA], {"account": {"msg": "No LDAP server could be reached."}, "login": {"skipped": True}})
+    assert not told["ok"] and told["problems"] == ["accounts: No LDAP server could be reached."]
+
+
 def test_a_cluster_without_a_server_is_refused() -> None:
     with pytest.raises(BadInput, match="server"):
         lists.people_kubeconfigs([ANNA], {"name": "lab"}, "/c", "/k")
@@ -199,7 +299,7 @@ def test_the_report_tells_why() -> None:
     assert bo["grants"] == "1 created, 1 unchanged"
     assert told["failed"] == ["anna"]
     assert not told["ok"]
-    assert len(told["table"]) == 3
+    assert len(told["table"]) == 4
     assert told["text"].startswith("1 of 2 people are served as asked. 1 failed:\nname ")
 
 

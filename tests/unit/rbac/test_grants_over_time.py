@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.kubestead.platform.plugins.module_utils._core.errors import BadInput
+from ansible_collections.kubestead.platform.plugins.module_utils._core.window import ALWAYS, Window, moment, window_from
 from ansible_collections.kubestead.platform.plugins.module_utils._rbac import objects
 from ansible_collections.kubestead.platform.plugins.module_utils._rbac.places import selected, selector_from
-from ansible_collections.kubestead.platform.plugins.module_utils._rbac.window import ALWAYS, Window, moment, window_from
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
