@@ -13,5 +13,8 @@ export HYPOTHESIS_STORAGE_DIRECTORY="$KUBESTEAD_ROOT/.cache/hypothesis"
 export MYPYPATH="$KUBESTEAD_ROOT/.cache/collections:$KUBESTEAD_ROOT/tests/lab"
 export PIP_CONSTRAINT="$KUBESTEAD_ROOT/requirements.txt"
 export PIP_DISABLE_PIP_VERSION_CHECK=1
+# Packages are installed uncompiled: each is compiled once, when it is first used, and none of it lands in the tree.
+unset PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX="$KUBESTEAD_ROOT/.cache/pycache"
 # A checkout may belong to another user than the root who tests it.
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0="$KUBESTEAD_ROOT"
