@@ -13,8 +13,8 @@ version_added: 0.1.0
 author:
   - Kubestead contributors (@kubestead)
 description:
-  - Makes physical volumes, volume groups and logical volumes for all disks of a node in one call, and returns the node's entry
-    of a C(CephCluster) object's C(spec.storage.nodes).
+  - Makes physical volumes, volume groups and logical volumes, or partitions, for all disks of a node in one call, and returns
+    the node's entry of a C(CephCluster) object's C(spec.storage.nodes).
   - Refuses by default. A disk with any signature, label, partition or data, one that is mounted, held, swap, read-only,
     removable, smaller than 5 GiB, one that LVM knows as somebody else's, and one that cannot be told from other disks is
     not touched. The disk the node runs from is refused with any consent.
@@ -25,7 +25,8 @@ description:
   - A run that was ended at any moment, in the middle of an erase too, is continued by the next one with the same consent.
   - A disk below a multipath device or an md array of whole disks stands for the device above it.
 notes:
-  - Needs C(lvm2), a running C(udev), and C(lsblk) and C(wipefs) of util-linux on the node, and root.
+  - Needs C(lvm2), a running C(udev), and C(lsblk), C(wipefs) and, for partitions, C(sfdisk) of util-linux on the node, and root.
+    Debian has C(sfdisk) in its package C(fdisk).
   - An erase covers all signatures libblkid knows, both copies of a GPT, LVM metadata, BlueStore's labels at 0, 1, 10, 100 and
     1000 GiB, the begin and end of each partition, and entries of LVM's devices file. It makes a disk blank for every tool; it
     is no protection against somebody who reads the disk's surface.
@@ -101,13 +102,36 @@ options:
       layout:
         description:
           - With V(volumes) the disk becomes part of the volume group that names it.
+          - With V(partitions) it gets a GUID partition table with O(disks[].partitions). Rook takes partitions without
+            encryption and with one OSD each.
           - With V(raw) the disk is handed to Rook as it is. It must be blank, or carry nothing but BlueStore labels, and is
             never written to. Encryption at rest (C(encryptedDevice)) needs this layout.
         type: str
         choices:
           - raw
+          - partitions
           - volumes
         default: volumes
+      partitions:
+        description:
+          - The partitions of a disk of the layout V(partitions). They begin and end at whole MiB. A partition is never resized,
+            moved or removed alone; one that is added later takes free room.
+          - The table and each partition carry GUIDs made from the node's name and the disk's identity, by which a later run
+            knows them. Partitions of somebody else in such a table are left as they are.
+        type: list
+        elements: dict
+        suboptions:
+          name:
+            description:
+              - Name of the partition in the table, at most 36 characters and without C(ceph), which Ceph takes for its own.
+            type: str
+            required: true
+          size:
+            description:
+              - At least 5 GiB, as bytes or with a unit (V(100GiB), rounded up to MiB), as a percentage of the disk (V(25%),
+                rounded down), or V(rest) for the largest stretch that the other partitions leave.
+            type: str
+            required: true
       device_class:
         description:
           - Ceph's device class of the disk, such as V(ssd). Ceph finds out by itself when there is none.
@@ -220,7 +244,8 @@ options:
     description:
       - With V(present) the volumes are to exist.
       - With V(absent) the volume groups of the task are removed with all of their volumes and their disks are erased, with the
-        same consent as any other disk. What does not carry this module's tags is left as it is. Disks without a group are too.
+        same consent as any other disk, and so are disks of the layout V(partitions). What does not carry this module's tags or
+        GUIDs is left as it is, and so are raw disks.
     type: str
     choices:
       - present
@@ -282,6 +307,18 @@ EXAMPLES = r"""
       - {name: data, disks: [hdd1, hdd2], split: 2}
       - {name: fast, disks: [nvme], split: 2, metadata_for: data}
 
+- name: Three partitions on a disk
+  kubestead.platform.lvm_ceph_disk:
+    disks:
+      - id: nvme
+        match: {wwn: eui.002538b411b2c3d4}
+        device_class: nvme
+        layout: partitions
+        partitions:
+          - {name: osd1, size: 400GiB}
+          - {name: osd2, size: 400GiB}
+          - {name: osd3, size: rest}
+
 - name: Take it all away again, with the digests that lvm_ceph_disk_info prints
   kubestead.platform.lvm_ceph_disk:
     disks:
@@ -299,7 +336,7 @@ EXAMPLES = r"""
 RETURN = r"""
 entries:
   description:
-    - One entry per disk, volume group and volume, in the order of the task.
+    - One entry per disk, partition, volume group and volume, in the order of the task.
   returned: always
   type: list
   elements: dict
@@ -337,10 +374,10 @@ entries:
       device_class: ssd
   contains:
     kind:
-      description: C(disk), C(volume_group) or C(volume).
+      description: C(disk), C(partition), C(volume_group) or C(volume).
       type: str
     name:
-      description: The disk's id, the group's name, or C(group/volume).
+      description: The disk's id, C(id/partition), the group's name, or C(group/volume).
       type: str
     action:
       description: C(created), C(updated), C(unchanged), C(removed), C(skipped) or C(failed).
@@ -364,6 +401,18 @@ entries:
       description: Of a disk, the fsids of the OSDs it holds, for O(consent.wipe[].osd_fsids).
       type: list
       elements: str
+    path:
+      description: Of a volume or partition, the path that stays the same at every boot.
+      type: str
+    start:
+      description: Of a partition, its first byte.
+      type: int
+    size:
+      description: Bytes of a disk, partition, volume group or volume.
+      type: int
+    partuuid:
+      description: Of a partition, its GUID.
+      type: str
     metadata_device:
       description: Of a data volume, the path of the volume that holds its database.
       type: str
@@ -380,8 +429,8 @@ counts:
   type: dict
 storage_node:
   description:
-    - The node's entry of a C(CephCluster) object's C(spec.storage.nodes), with all volumes and raw disks that are there, or, in
-      check mode, would be. All configuration values are text.
+    - The node's entry of a C(CephCluster) object's C(spec.storage.nodes), with all volumes, partitions and raw disks that
+      are there, or, in check mode, would be. All configuration values are text.
   returned: always
   type: dict
   sample:
@@ -396,31 +445,14 @@ from typing import Any
 from ..module_utils._adapters.block_device import BlockDevices
 from ..module_utils._adapters.lvm_cli import LvmCli, run_command
 from ..module_utils._ansible.argspec import new_module
+from ..module_utils._ansible.disk_spec import DISK, NAMED_SIZE
 from ..module_utils._ansible.shell import converge
 from ..module_utils._flows.lvm_ceph_disk import LvmCephDiskFlow
 
-CRITERIA: dict[str, dict[str, Any]] = {
-    "serial": {"type": "str"},
-    "wwn": {"type": "str"},
-    "model": {"type": "str"},
-    "min_size": {"type": "str"},
-    "max_size": {"type": "str"},
-    "rotational": {"type": "bool"},
-}
-DISK: dict[str, dict[str, Any]] = {
-    "id": {"type": "str", "required": True},
-    "device": {"type": "path"},
-    "match": {"type": "dict", "options": CRITERIA},
-    "expect": {"type": "dict", "options": CRITERIA},
-    "layout": {"type": "str", "choices": ["raw", "volumes"], "default": "volumes"},
-    "device_class": {"type": "str"},
-    "discard": {"type": "bool", "default": False},
-}
-VOLUME = {"name": {"type": "str", "required": True}, "size": {"type": "str", "required": True}}
 GROUP: dict[str, dict[str, Any]] = {
     "name": {"type": "str", "required": True},
     "disks": {"type": "list", "elements": "str", "required": True},
-    "volumes": {"type": "list", "elements": "dict", "options": VOLUME},
+    "volumes": {"type": "list", "elements": "dict", "options": NAMED_SIZE},
     "split": {"type": "int"},
     "grow": {"type": "bool", "default": False},
     "metadata_for": {"type": "str"},

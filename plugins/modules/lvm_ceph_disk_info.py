@@ -43,7 +43,7 @@ options:
         description:
           - Properties that exactly one disk of the node has.
         type: dict
-        suboptions:
+        suboptions: &criteria
           serial:
             description:
               - Serial number as the kernel reports it.
@@ -72,42 +72,37 @@ options:
         description:
           - Properties the disk must have too, as in O(disks[].match); one that has not is left out of RV(storage_node).
         type: dict
-        suboptions:
-          serial:
-            description:
-              - As in O(disks[].match).
-            type: str
-          wwn:
-            description:
-              - As in O(disks[].match).
-            type: str
-          model:
-            description:
-              - As in O(disks[].match).
-            type: str
-          min_size:
-            description:
-              - As in O(disks[].match).
-            type: str
-          max_size:
-            description:
-              - As in O(disks[].match).
-            type: str
-          rotational:
-            description:
-              - As in O(disks[].match).
-            type: bool
+        suboptions: *criteria
       layout:
         description:
-          - A disk that is V(raw) and that M(kubestead.platform.lvm_ceph_disk) would not refuse is part of RV(storage_node).
+          - A disk that is V(raw) and that M(kubestead.platform.lvm_ceph_disk) would not refuse is part of RV(storage_node), and so
+            are the partitions that it made on a disk whose layout is V(partitions).
         type: str
         choices:
           - raw
+          - partitions
           - volumes
         default: volumes
+      partitions:
+        description:
+          - The partitions of a disk of the layout V(partitions), as M(kubestead.platform.lvm_ceph_disk) takes them. All that it
+            made are reported, named here or not.
+        type: list
+        elements: dict
+        suboptions:
+          name:
+            description:
+              - Name of the partition.
+            type: str
+            required: true
+          size:
+            description:
+              - Size of the partition.
+            type: str
+            required: true
       device_class:
         description:
-          - Ceph's device class of a disk that is V(raw).
+          - Ceph's device class of a disk that is V(raw) or has partitions.
         type: str
       discard:
         description:
@@ -189,7 +184,8 @@ counts:
 storage_node:
   description:
     - The node's entry of a C(CephCluster) object's C(spec.storage.nodes), with the finished volumes that
-      M(kubestead.platform.lvm_ceph_disk) made on this node, and the disks named with the layout V(raw).
+      M(kubestead.platform.lvm_ceph_disk) made on this node, and the disks named with the layout V(raw) and the
+      partitions on disks named with the layout V(partitions).
   returned: always
   type: dict
   sample:
@@ -204,26 +200,10 @@ from typing import Any
 from ..module_utils._adapters.block_device import BlockDevices
 from ..module_utils._adapters.lvm_cli import LvmCli, run_command
 from ..module_utils._ansible.argspec import new_module
+from ..module_utils._ansible.disk_spec import DISK
 from ..module_utils._ansible.shell import converge
 from ..module_utils._flows.lvm_ceph_disk_info import LvmCephDiskInfoFlow
 
-CRITERIA: dict[str, dict[str, Any]] = {
-    "serial": {"type": "str"},
-    "wwn": {"type": "str"},
-    "model": {"type": "str"},
-    "min_size": {"type": "str"},
-    "max_size": {"type": "str"},
-    "rotational": {"type": "bool"},
-}
-DISK: dict[str, dict[str, Any]] = {
-    "id": {"type": "str", "required": True},
-    "device": {"type": "path"},
-    "match": {"type": "dict", "options": CRITERIA},
-    "expect": {"type": "dict", "options": CRITERIA},
-    "layout": {"type": "str", "choices": ["raw", "volumes"], "default": "volumes"},
-    "device_class": {"type": "str"},
-    "discard": {"type": "bool", "default": False},
-}
 SPEC: dict[str, dict[str, Any]] = {
     "disks": {"type": "list", "elements": "dict", "options": DISK},
     "node_name": {"type": "str"},

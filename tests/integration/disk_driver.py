@@ -35,12 +35,12 @@ class Traced(LvmCli, BlockDevices):
         self.writes: list[list[str]] = []
         self._kill = kill
 
-    def _run_noted(self, argv: Sequence[str], timeout: float) -> tuple[int, str, str]:
+    def _run_noted(self, argv: Sequence[str], timeout: float, text: str) -> tuple[int, str, str]:
         self.commands.append(list(argv))
-        return run_command(argv, timeout)
+        return run_command(argv, timeout, text)
 
-    def write(self, argv: Sequence[str]) -> None:
-        super().write(argv)
+    def write(self, argv: Sequence[str], script: str = "") -> None:
+        super().write(argv, script)
         self._wrote(list(argv))
 
     def zero(self, path: str, regions: Any) -> None:

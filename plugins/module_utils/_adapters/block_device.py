@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from .._core.errors import BackendFailed, Conflict
 from .._disks import parsers
-from .._disks.findings import LABEL_SIZE, Region, Sample
+from .._disks.findings import HEAD_SIZE, LABEL_SIZE, Region, Sample
 from .._disks.identity import SysBlock
 from .._disks.model import kernel_name
 from .._disks.survey import Probe, Tables
@@ -74,6 +74,8 @@ class BlockDevices:
                 descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             with _attempting(f"read {path}"):
+                # What was written through a partition is not in the disk's own cache.
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
                 busy = busy or _is_locked(descriptor)
                 return Probe(busy, tuple(_sample(descriptor, region) for region in regions))
         finally:
@@ -111,7 +113,9 @@ class BlockDevices:
             name: (_text(f"{self._sys_block}/{name}/dm/name"), _text(f"{self._sys_block}/{name}/dm/uuid")) for name in holders
         }
         mappings = {name: entry for name, entry in mappings.items() if entry[0]}
-        return SysBlock({name: text for name, text in attributes.items() if text}, tuple(holders), partitions, mappings)
+        sector = _number(f"{root}/queue/logical_block_size") or _SECTOR
+        present = {name: text for name, text in attributes.items() if text}
+        return SysBlock(present, tuple(holders), partitions, mappings, sector)
 
 
 @contextlib.contextmanager
@@ -148,7 +152,7 @@ def _sample(descriptor: int, region: Region) -> Sample:
         data = os.pread(descriptor, min(_CHUNK, end - position), position)
         if not data:
             break
-        head = head or data[:LABEL_SIZE]
+        head = head or data[: HEAD_SIZE if region.offset == 0 else LABEL_SIZE]
         digest.update(data)
         if first < 0:
             rest = data.lstrip(b"\0")

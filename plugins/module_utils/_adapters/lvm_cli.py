@@ -13,8 +13,8 @@ from typing import Callable
 from .._core.errors import BackendFailed
 from .._disks.parsers import TABLE_OF
 
-# Runs a command with a time limit in seconds: exit status, standard output, standard error.
-RunCommand = Callable[[Sequence[str], float], "tuple[int, str, str]"]
+# Runs a command with a time limit in seconds and a text on its standard input: exit status, standard output, standard error.
+RunCommand = Callable[[Sequence[str], float, str], "tuple[int, str, str]"]
 
 READ_TIMEOUT = 60.0
 WRITE_TIMEOUT = 180.0
@@ -44,17 +44,17 @@ class LvmCli:
     def signatures(self, paths: Sequence[str]) -> str:
         """wipefs' JSON report; where it writes none (before util-linux 2.33), a table per device."""
         argv = (*_WIPEFS, *paths)
-        status, out, err = self._run(argv, READ_TIMEOUT)
+        status, out, err = self._run(argv, READ_TIMEOUT, "")
         if status == 1 and "option" in err and "json" in err:
             return "".join(f"{TABLE_OF}{path}\n{self._checked((*_WIPEFS_TABLE, path), READ_TIMEOUT)}\n" for path in paths)
         return self._told(argv, READ_TIMEOUT, status, out, err)
 
-    def write(self, argv: Sequence[str]) -> None:
+    def write(self, argv: Sequence[str], script: str = "") -> None:
         """A command that changes something."""
-        self._checked(argv, WRITE_TIMEOUT)
+        self._checked(argv, WRITE_TIMEOUT, script)
 
-    def _checked(self, argv: Sequence[str], timeout: float) -> str:
-        return self._told(argv, timeout, *self._run(argv, timeout))
+    def _checked(self, argv: Sequence[str], timeout: float, script: str = "") -> str:
+        return self._told(argv, timeout, *self._run(argv, timeout, script))
 
     def _told(self, argv: Sequence[str], timeout: float, status: int, out: str, err: str) -> str:
         if status == 0:
@@ -71,15 +71,15 @@ class LvmCli:
         raise BackendFailed(f"`{shown}` failed with status {status}: {said[:500]}", status=status)
 
 
-def run_command(argv: Sequence[str], timeout: float) -> tuple[int, str, str]:
-    """Runs a command without a shell or input; its whole process group is ended when the time is over."""
+def run_command(argv: Sequence[str], timeout: float, text: str = "") -> tuple[int, str, str]:
+    """Runs a command without a shell; its whole process group is ended when the time is over."""
     path = os.pathsep.join(("/usr/sbin", "/usr/bin", "/sbin", "/bin"))
     environment = {"PATH": path, "LC_ALL": "C", "LANGUAGE": "C", "HOME": "/", "LVM_SUPPRESS_FD_WARNINGS": "1"}
     try:
         # run_command of ansible.module_utils can neither end a process group nor stop waiting.
         process = subprocess.Popen(  # pylint: disable=ansible-bad-function
             list(argv),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environment,
@@ -90,7 +90,7 @@ def run_command(argv: Sequence[str], timeout: float) -> tuple[int, str, str]:
     except OSError as exc:
         return NOT_FOUND, "", str(exc)
     try:
-        out, err = process.communicate(timeout=timeout)
+        out, err = process.communicate(text, timeout=timeout)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()

@@ -52,6 +52,26 @@ def extend_volume(volume: str, runs: Sequence[Run]) -> Argv:
     return ("lvextend", "--extents", f"+{sum(run.count for run in runs)}", volume, *where)
 
 
+def make_table(path: str) -> Argv:
+    """Writes a partition table that is told on standard input; fails on a device in use. Nothing else is erased."""
+    return ("sfdisk", "--quiet", "--wipe", "never", "--wipe-partitions", "never", path)
+
+
+def add_partitions(path: str) -> Argv:
+    """Adds partitions told on standard input to a table, leaving the others as they are, in use or not."""
+    return ("sfdisk", "--quiet", "--append", "--no-reread", "--wipe", "never", "--wipe-partitions", "never", path)
+
+
+def show_partitions(path: str) -> Argv:
+    """Lets the kernel know the partitions that stand in a table."""
+    return "partx", "--update", path
+
+
+def await_udev() -> Argv:
+    """Waits until udev has made the links to new devices."""
+    return "udevadm", "settle", "--timeout=60"
+
+
 def activate(volume: str) -> Argv:
     """Brings the device node of a volume."""
     return "lvchange", "--activate", "y", volume

@@ -36,6 +36,9 @@ def content_problem(
         if judgement.findings and all(finding.type == BLUESTORE for finding in judgement.findings):
             return None  # what a raw disk looks like once Ceph has taken it
         return refused(disk, device, judgement, "A raw disk is handed over as it is, never erased. Erase it yourself.")
+    if judgement.layout not in ("", disk.layout):
+        hint = f"Its layout is {judgement.layout}. Name it so, or remove what is on it first with state: absent."
+        return refused(disk, device, judgement, hint)
     if judgement.verdict in (model.OURS, model.INCOMPLETE) and judgement.group not in ("", group):
         return refused(disk, device, judgement, f"Name it in that group, not in {group}.")
     if judgement.verdict == model.OURS:

@@ -23,6 +23,8 @@ STALE = "device-mapper"
 LABEL_OFFSETS = (0, GIB, 10 * GIB, 100 * GIB, 1000 * GIB)
 LABEL_SIZE = 4096
 _LABEL = re.compile(rb"bluestore block device\n([0-9a-f-]{36})?")
+# The begin of a disk as far as a GUID partition table of 128 entries can reach, for sectors of 512 and of 4096 bytes.
+HEAD_SIZE = 32 << 10
 _SPOTS = 64
 MARK = "kubestead_erase"
 MARK_SIZE = 2048
@@ -40,7 +42,8 @@ class Region:
 
 @dataclass(frozen=True)
 class Sample:
-    """What was read of a region: its first bytes, where the first non-zero byte lies (-1: nowhere), and a digest."""
+    """What was read of a region: its first bytes (``HEAD_SIZE`` of a disk's begin, else ``LABEL_SIZE``), where the first non-zero
+    byte lies (-1: nowhere), and a digest."""
 
     region: Region
     head: bytes
@@ -82,7 +85,7 @@ def from_samples(signatures: Sequence[Finding], samples: Sequence[Sample], *, un
     for sample in samples:
         at, label = sample.region.offset, _LABEL.match(sample.head)
         if at == 0 and sample.head.startswith(_MARK_BEGIN):
-            found[(0, MARK)] = Finding(0, MARK, hashlib.sha256(sample.head).hexdigest()[:16], "other")
+            found[(0, MARK)] = Finding(0, MARK, hashlib.sha256(sample.head[:LABEL_SIZE]).hexdigest()[:16], "other")
         if label:
             known = found.get((at, BLUESTORE))
             uuid = (label.group(1) or b"").decode() or (known.uuid if known else "")
@@ -173,7 +176,7 @@ def in_words(finding: Finding) -> str:
     if finding.type == BLUESTORE:
         what = "BlueStore label"
     article = "an" if what[0].lower() in "aeiox" else "a"
-    place = " where a volume is planned" if finding.on == PLANNED else f" of {finding.on}" if finding.on else ""
+    place = " where a volume or partition is planned" if finding.on == PLANNED else f" of {finding.on}" if finding.on else ""
     uuid = f" (UUID {finding.uuid})" if finding.uuid else ""
     return f"{article} {what} at offset {finding.offset}{place}{uuid}"
 

@@ -13,7 +13,7 @@ from typing import Optional
 
 from .._core.errors import CollError, Refused
 from .._core.units import human_bytes
-from .model import Device, Identity, Node
+from .model import SECTOR, Device, Identity, Node
 
 _PLACEHOLDERS = frozenset(
     {
@@ -37,13 +37,15 @@ _BY_ID = "/dev/disk/by-id/"
 class SysBlock:
     """What sysfs says about a block device: small files by their path below it, and the partitions' places in bytes.
 
-    ``mappings`` are name and UUID of the device-mapper entries among the holders, by kernel name.
+    ``mappings`` are name and UUID of the device-mapper entries among the holders, by kernel name; ``sector`` is the size of a
+    logical sector.
     """
 
     attributes: Mapping[str, str] = field(default_factory=dict)
     holders: tuple[str, ...] = ()
     partitions: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     mappings: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    sector: int = SECTOR
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Union
+from typing import Optional, Union
 
 from .._core.plan import Plan, Stage, Step, Verdict
 from . import commands
 from .extents import Run
 from .findings import seen_digest
-from .model import Device
+from .model import Device, Table
 from .verdicts import Judgement
 
 RELEASE, REMOVE, ERASE, PREPARE, RESIZE, GROUP, VOLUME, FINISH = (
@@ -30,8 +30,12 @@ STAGES = (RELEASE, REMOVE, ERASE, PREPARE, RESIZE, GROUP, VOLUME, FINISH)
 
 @dataclass(frozen=True)
 class DiskJob:
-    """Work on one disk. ``seen`` is the consent it is done under, ``expect`` the digest of what must lie on it right before
-    the first write, ``places`` where volumes will lie on it and ``partitions`` where partitions lie."""
+    """Work on one disk.
+
+    ``seen`` is the consent it is done under, ``expect`` the digest of what must lie on it right before the first write,
+    ``places`` where volumes or partitions will lie on it and ``partitions`` where partitions lie. ``script`` is what the
+    command is told on its standard input, ``table`` the one of ours that it adds to.
+    """
 
     group: str
     device: Device
@@ -42,6 +46,21 @@ class DiskJob:
     partitions: tuple[tuple[int, int], ...] = ()
     discard: bool = False
     unlist: tuple[str, ...] = ()
+    argv: commands.Argv = ()
+    script: str = ""
+    table: Optional[Table] = None
+
+
+@dataclass(frozen=True)
+class PartitionJob:
+    """Seeing that a partition is there, or is gone; before that the kernel may have to be told of it by a command."""
+
+    group: str
+    device: Device
+    path: str
+    start: int
+    size: int
+    there: bool = True
     argv: commands.Argv = ()
 
 
@@ -80,7 +99,7 @@ class FinishJob:
     drop: tuple[str, ...]
 
 
-Job = Union[DiskJob, GroupJob, VolumeJob, FinishJob]
+Job = Union[DiskJob, GroupJob, PartitionJob, VolumeJob, FinishJob]
 
 
 @dataclass(frozen=True)

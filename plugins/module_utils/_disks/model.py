@@ -58,6 +58,27 @@ class Partition:
 
 
 @dataclass(frozen=True)
+class Entry:
+    """A line of a GUID partition table; ``start`` and ``size`` in bytes."""
+
+    number: int
+    start: int
+    size: int
+    guid: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A GUID partition table whose checksums are right. ``end`` is the first byte behind the room for partitions."""
+
+    guid: str
+    sector: int
+    end: int
+    entries: tuple[Entry, ...] = ()
+
+
+@dataclass(frozen=True)
 class Leg:
     """A disk below a multipath device or an md array: it is never used by itself."""
 
@@ -95,6 +116,7 @@ class Device:
     legs: tuple[Leg, ...] = ()
     mappings: tuple[Mapper, ...] = ()
     stale: tuple[Mapper, ...] = ()
+    sector: int = SECTOR
 
     @property
     def path(self) -> str:
@@ -199,7 +221,7 @@ class EraseMark:
 class Node:
     """Everything one look at a node found.
 
-    ``findings`` and ``marks`` are keyed by the kernel name of the disk; ``resolved`` maps the paths the caller named to
+    ``findings``, ``marks`` and ``tables`` are keyed by the kernel name of the disk; ``resolved`` maps the paths the caller named to
     kernel names (empty when nothing is there). ``listed`` are the PVIDs in LVM's devices file. ``deep``: all volumes of
     ours were looked into, not the new ones alone. ``removing``: no volume is planned.
     """
@@ -212,6 +234,7 @@ class Node:
     findings: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
     resolved: Mapping[str, str] = field(default_factory=dict)
     marks: Mapping[str, EraseMark] = field(default_factory=dict)
+    tables: Mapping[str, Table] = field(default_factory=dict)
     listed: frozenset[str] = frozenset()
     deep: bool = False
     removing: bool = False

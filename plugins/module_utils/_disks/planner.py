@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Optional
 
-from .._core.errors import CollError, Refused
+from .._core.errors import Refused
 from .._core.plan import Step, Verdict, entry_key
-from . import commands, consent, model, tags
+from . import commands, model, partitioning, tags
+from .assess import Assessed, assess, disk_facts, disk_job, effective_node_name
 from .extents import Run
-from .identity import describe, identity_problem, resolve
+from .identity import describe, resolve
 from .jobs import (
     FINISH,
     GROUP,
@@ -26,49 +26,11 @@ from .jobs import (
     GroupJob,
     VolumeJob,
     add_erase,
-    expected_digest,
 )
 from .layout import Layout, lay_out, places_on
 from .model import Device, LogicalVolume, Node
-from .verdicts import Judgement, judge
-from .wanted import RAW, Wanted, WantedDisk, WantedGroup
-
-
-@dataclass(frozen=True)
-class Assessed:
-    """A wanted disk and what became of looking for it."""
-
-    disk: WantedDisk
-    device: Optional[Device] = None
-    judgement: Optional[Judgement] = None
-    error: Optional[CollError] = None
-    consented: bool = False
-
-    @property
-    def must_erase(self) -> bool:
-        """Whether the disk itself is to be erased first."""
-        return self.consented and self.judgement is not None and self.judgement.verdict in (model.FOREIGN, model.UNKNOWN_DATA)
-
-
-def effective_node_name(wanted: Wanted, node: Node) -> str:
-    """The node's name in Kubernetes: as the caller says, else its host name."""
-    return wanted.node_name or node.hostname
-
-
-def assess(wanted: Wanted, node: Node) -> dict[str, Assessed]:
-    """Every wanted disk: found, judged, and refused or not."""
-    found: dict[str, Assessed] = {}
-    taken: dict[str, str] = {}
-    groups = {disk: group.name for group in wanted.groups for disk in group.disks}
-    for disk in wanted.disks:
-        one = _assess_one(disk, wanted, node, groups.get(disk.id, ""))
-        if one.device is not None:
-            other = taken.setdefault(one.device.kname, disk.id)
-            if other != disk.id:
-                told = f"disk {disk.id} ({describe(one.device)}) is the same device as disk {other}."
-                one = Assessed(disk, one.device, one.judgement, Refused(told, hint="Name each device once."))
-        found[disk.id] = one
-    return found
+from .slices import slice_up
+from .wanted import PARTITIONS, RAW, Wanted, WantedGroup
 
 
 def layouts(wanted: Wanted, node: Node, devices: Mapping[str, Device]) -> dict[str, Layout]:
@@ -81,19 +43,30 @@ def layouts(wanted: Wanted, node: Node, devices: Mapping[str, Device]) -> dict[s
     }
 
 
-def targets(wanted: Wanted, node: Node) -> dict[str, tuple[tuple[int, int], ...]]:
-    """The disks to look into, by kernel name, and where on them volumes are planned."""
+def resolved(wanted: Wanted, node: Node) -> dict[str, Device]:
+    """The wanted disks that were found, by id."""
     devices: dict[str, Device] = {}
     for disk in wanted.disks:
         try:
             devices[disk.id] = resolve(disk.id, disk.path, disk.match, node)
         except Refused:  # told again, and kept, when the disk is assessed
             continue
+    return devices
+
+
+def targets(wanted: Wanted, node: Node) -> dict[str, tuple[tuple[int, int], ...]]:
+    """The disks to look into, by kernel name, and where on them volumes and partitions are planned."""
+    devices, node_name = resolved(wanted, node), effective_node_name(wanted, node)
     plans = layouts(wanted, node, devices)
-    return {
+    found = {
         device.kname: tuple(place for plan in plans.values() for place in places_on(plan, device.path))
         for device in devices.values()
     }
+    for disk in wanted.disks:
+        device = devices.get(disk.id)
+        if disk.layout == PARTITIONS and device is not None:
+            found[device.kname] = slice_up(disk, device, node.tables.get(device.kname), node_name).places
+    return found
 
 
 def decide(wanted: Wanted, node: Node) -> Decision:
@@ -105,74 +78,16 @@ def decide(wanted: Wanted, node: Node) -> Decision:
     members = {disk: group.name for group in wanted.groups for disk in group.disks}
     for one in assessed.values():
         layout = plans.get(members.get(one.disk.id, ""))
-        _plan_disk(draft, one, layout, members.get(one.disk.id, ""), effective_node_name(wanted, node), node)
+        if one.disk.layout == PARTITIONS:
+            partitioning.plan_present(draft, one, node, effective_node_name(wanted, node))
+        else:
+            _plan_disk(draft, one, layout, members.get(one.disk.id, ""), effective_node_name(wanted, node), node)
     for group in wanted.groups:
         refused = [disk for disk in group.disks if assessed[disk].error is not None]
         layout = plans.get(group.name, Layout())
         _plan_group(draft, group, layout, node, effective_node_name(wanted, node), refused)
         _plan_volumes(draft, group, layout, wanted, effective_node_name(wanted, node), assessed, bool(refused))
     return draft.decision()
-
-
-def disk_facts(one: Assessed) -> dict[str, object]:
-    """What a result says about a disk besides its action."""
-    if one.device is None or one.judgement is None:
-        return {}
-    identity, judgement = one.device.identity, one.judgement
-    return {
-        "device": one.device.path,
-        "serial": identity.serial,
-        "wwn": identity.wwn,
-        "model": identity.model,
-        "size": identity.size,
-        "verdict": judgement.verdict,
-        "findings": [finding.as_dict() for finding in judgement.findings],
-        "seen": judgement.seen,
-        "osd_fsids": list(judgement.osds),
-        "layout": one.disk.layout,
-        "device_class": one.disk.device_class,
-    }
-
-
-def _assess_one(disk: WantedDisk, wanted: Wanted, node: Node, group: str) -> Assessed:
-    try:
-        device = resolve(disk.id, disk.path, disk.match, node)
-    except Refused as exc:
-        return Assessed(disk, error=exc)
-    judgement = judge(device, node, effective_node_name(wanted, node))
-    given = wanted.consent.get(disk.id)
-    error = consent.never(disk, device, judgement) or identity_problem(disk.id, device, disk.path, disk.expect, node)
-    if not wanted.absent:
-        error = (
-            error
-            or _array_problem(disk, device, judgement)
-            or consent.content_problem(disk, device, judgement, group, given, node)
-        )
-    return Assessed(disk, device, judgement, error, consented=consent.is_given(judgement, given, node))
-
-
-def _array_problem(disk: WantedDisk, device: Device, judgement: Judgement) -> Optional[CollError]:
-    if disk.layout != RAW or not device.is_array:
-        return None
-    return consent.refused(disk, device, judgement, f"It is a {device.kind} array, which Rook does not take as it is.")
-
-
-def disk_job(
-    group: str,
-    one: Assessed,
-    device: Device,
-    judgement: Judgement,
-    places: tuple[tuple[int, int], ...],
-    node_name: str,
-    node: Node,
-) -> DiskJob:
-    """The job of erasing or preparing a disk."""
-    mark = node.marks.get(device.kname)
-    partitions = tuple((part.start, part.size) for part in device.partitions) or (mark.partitions if mark else ())
-    pvids = {finding.uuid.replace("-", "") for finding in judgement.findings if finding.type == "LVM2_member"}
-    expect = expected_digest(device, judgement)
-    listed = tuple(sorted(pvids & node.listed))
-    return DiskJob(group, device, judgement.seen, places, node_name, expect, partitions, one.disk.discard, listed)
 
 
 def _plan_disk(draft: Draft, one: Assessed, layout: Optional[Layout], group: str, node_name: str, node: Node) -> None:

@@ -13,12 +13,12 @@ from typing import Optional
 
 from .._core.errors import CollError, Refused
 from .._core.plan import Step, Verdict, entry_key
-from . import commands, consent, model, tags
+from . import commands, consent, model, partitioning, tags
+from .assess import Assessed, assess, disk_facts, disk_job, effective_node_name
 from .identity import describe
 from .jobs import RELEASE, REMOVE, Decision, DiskJob, Draft, GroupJob, add_erase
 from .model import LogicalVolume, Node, VolumeGroup
-from .planner import Assessed, assess, disk_facts, disk_job, effective_node_name
-from .wanted import Wanted, WantedGroup
+from .wanted import PARTITIONS, Wanted, WantedGroup
 
 
 def decide(wanted: Wanted, node: Node) -> Decision:
@@ -28,7 +28,10 @@ def decide(wanted: Wanted, node: Node) -> Decision:
     node_name = effective_node_name(wanted, node)
     grouped = {disk for group in wanted.groups for disk in group.disks}
     for one in assessed.values():
-        if one.disk.id not in grouped:
+        if one.disk.layout == PARTITIONS:
+            half = _is_half_erased(one, wanted, node)
+            partitioning.plan_absent(draft, one, wanted, node, node_name, half_erased=half)
+        elif one.disk.id not in grouped:
             draft.tell(Verdict("disk", one.disk.id, "unchanged", "is left as it is", disk_facts(one)))
     for group in wanted.groups:
         _plan_group(draft, group, wanted, node, node_name, [assessed[disk] for disk in group.disks])

@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .._core.plan import Verdict
-from . import tags
+from . import partitioning, tags
+from .assess import Assessed
 from .model import Node
-from .planner import Assessed
-from .wanted import RAW
+from .wanted import PARTITIONS, RAW
 
 _THERE = ("created", "updated", "unchanged")
 
@@ -29,7 +29,7 @@ def storage_node(node_name: str, devices: Iterable[Offered]) -> dict[str, object
 
 
 def devices_of_run(verdicts: Iterable[Verdict]) -> list[Offered]:
-    """What a run leaves for Ceph: volumes and raw disks that are there, or would be."""
+    """What a run leaves for Ceph: volumes, partitions and raw disks that are there, or would be."""
     found = []
     for verdict in verdicts:
         if verdict.error is not None or verdict.action not in _THERE:
@@ -37,6 +37,8 @@ def devices_of_run(verdicts: Iterable[Verdict]) -> list[Offered]:
         facts = verdict.facts
         if verdict.kind == "volume" and "db_for" not in facts:
             found.append((str(facts["path"]), str(facts["device_class"]), str(facts.get("metadata_device", ""))))
+        elif verdict.kind == "partition":
+            found.append((str(facts["path"]), str(facts["device_class"]), ""))
         elif verdict.kind == "disk" and facts.get("layout") == RAW:
             found.append((str(facts["device"]), str(facts["device_class"]), ""))
     return found
@@ -53,10 +55,12 @@ def devices_of_node(node: Node, node_name: str) -> list[Offered]:
     ]
 
 
-def raw_devices(assessed: Iterable[Assessed]) -> list[Offered]:
-    """The disks named for Ceph as they are that it may have, or has already."""
-    return [
-        (one.device.path, one.disk.device_class, "")
-        for one in assessed
-        if one.disk.layout == RAW and one.error is None and one.device is not None
-    ]
+def named_devices(assessed: Iterable[Assessed], node: Node, node_name: str) -> list[Offered]:
+    """The disks named for Ceph as they are that it may have, or has already, and the partitions of ours on named disks."""
+    found: list[Offered] = []
+    for one in assessed:
+        if one.error is None and one.device is not None and one.disk.layout == RAW:
+            found.append((one.device.path, one.disk.device_class, ""))
+        elif one.error is None and one.disk.layout == PARTITIONS:
+            found += [(path, one.disk.device_class, "") for path in partitioning.offered(one, node, node_name)]
+    return found

@@ -100,6 +100,7 @@ def _device(row: BlockRow, rows: Mapping[str, BlockRow], block: SysBlock, tables
         name=row.name,
         legs=legs,
         mappings=tuple(Mapper(kname, name, uuid) for kname, (name, uuid) in sorted(block.mappings.items())),
+        sector=block.sector,
     )
 
 
@@ -139,19 +140,18 @@ def disk_findings(
     device: Device,
     signatures: Mapping[str, Sequence[Finding]],
     samples: Sequence[Sample],
-    volumes: Mapping[str, Sequence[Finding]],
+    inside: Mapping[str, Sequence[Finding]],
     places: Sequence[tuple[int, int]],
 ) -> tuple[Finding, ...]:
-    """All that lies on a disk: on itself, on its partitions, in new volumes on it and in the places of planned ones.
+    """All that lies on a disk: on itself, inside its partitions and new volumes, and in the places of planned ones.
 
     What depends on the plan is kept apart, so that a digest of the rest is the same whatever is planned.
     """
-    parts = {part.kname: signatures.get(last_part(device_path(part.kname)), ()) for part in device.partitions}
     everywhere, telling = set(probe_regions(device.identity.size)), set(place_regions(places))
     here = [sample for sample in samples if sample.region in everywhere]
     there = [sample for sample in samples if sample.region in telling - everywhere]
     own = from_samples(signatures.get(last_part(device.path), ()), here)
-    return merge({"": own, **parts, **volumes, PLANNED: from_samples((), there)})
+    return merge({"": own, **inside, PLANNED: from_samples((), there)})
 
 
 def volumes_on(kname: str, node: Node, found: Mapping[str, Sequence[Finding]]) -> dict[str, Sequence[Finding]]:

@@ -8,17 +8,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from .._core.units import human_bytes
-from . import model, tags
+from . import gpt, model, tags
 from .extents import SMALLEST_VOLUME
 from .findings import BLUESTORE, MARK, STALE, UNKNOWN, continues, list_in_words, seen_digest
-from .model import SWAP, Device, Finding, LogicalVolume, Node, PhysicalVolume
+from .model import SWAP, Device, Finding, LogicalVolume, Node, PhysicalVolume, Table
+from .wanted import PARTITIONS, VOLUMES
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """A disk's verdict. ``reason`` completes the sentence "disk data1 …"; ``group`` is the volume group it belongs to.
+    """A disk's verdict. ``reason`` completes the sentence "disk data1 …".
 
-    ``osds`` are the fsids of the OSDs on it; ``deactivate`` a group of unused volumes that hold it until they are inactive.
+    Of a disk of ours, ``group`` is the volume group it belongs to and ``layout`` what it was made for. ``osds`` are the fsids
+    of the OSDs on a disk; ``deactivate`` a group of unused volumes that hold it until they are inactive.
     """
 
     verdict: str
@@ -28,6 +30,7 @@ class Judgement:
     group: str = ""
     osds: tuple[str, ...] = ()
     deactivate: str = ""
+    layout: str = ""
 
     @property
     def is_marked(self) -> bool:
@@ -44,8 +47,12 @@ def judge(device: Device, node: Node, node_name: str) -> Judgement:
     if unsuitable:
         return _judgement(model.UNSUITABLE, unsuitable, device, findings)
     for physical in node.physical_on(device.kname):
-        return _judge_physical(physical, device, node, node_name, everything)
-    used = _in_use(device)
+        judgement = _judge_physical(physical, device, node, node_name, everything)
+        return replace(judgement, layout=VOLUMES) if judgement.verdict in (model.OURS, model.INCOMPLETE) else judgement
+    table = node.tables.get(device.kname)
+    if table is not None and gpt.is_ours(table, device, node_name):
+        return replace(_judge_table(table, device, node, node_name, everything), layout=PARTITIONS)
+    used = in_use(device)
     if used:
         return _judgement(model.IN_USE, used, device, findings)
     mark = node.marks.get(device.kname)
@@ -85,7 +92,8 @@ def _unsuitable(device: Device) -> str:
     return ""
 
 
-def _in_use(device: Device) -> str:
+def in_use(device: Device) -> str:
+    """Who uses a disk, in words; empty when nobody does."""
     places = [where for where in device.mounts if where != SWAP]
     uses = ["is used as swap"] if SWAP in device.mounts else []
     uses += [f"is mounted at {', '.join(places)}"] if places else []
@@ -95,6 +103,19 @@ def _in_use(device: Device) -> str:
         return f"is held by {', '.join(device.holders)}"
     # A stale mapping holds its disk too; if that is not all, removing it fails and nothing is erased.
     return "is in use (a program holds or has locked it)" if device.busy and not device.stale else ""
+
+
+def _judge_table(table: Table, device: Device, node: Node, node_name: str, findings: Sequence[Finding]) -> Judgement:
+    """A disk with our own partition table. What OSDs have in the partitions is told on request only."""
+    leftovers = [finding for finding in findings if finding.on == model.PLANNED]
+    if leftovers and not node.removing:
+        return _judgement(
+            model.INCOMPLETE, f"carries, in the place of a new partition, {list_in_words(leftovers)}", device, leftovers
+        )
+    shown = [finding for finding in findings if finding.on != model.PLANNED] if node.deep else ()
+    number = sum(gpt.entry_is_ours(entry, device, node_name) for entry in table.entries)
+    verdict = model.OURS if number else model.INCOMPLETE
+    return _judgement(verdict, f"has {number} partitions of this module", device, shown)
 
 
 def _judge_physical(
@@ -122,7 +143,7 @@ def _judge_foreign(
 ) -> Judgement:
     """LVM of somebody else. Volumes of an OSD that nobody has open hold the disk only until they are deactivated."""
     findings = [finding for finding in findings if finding.on != model.PLANNED]
-    used, osds = _in_use(device), []
+    used, osds = in_use(device), []
     for volume in node.volumes_of(physical.group):
         number, fsid, cluster = tags.ceph_osd(volume)
         if fsid:

@@ -16,18 +16,21 @@ from .extents import ABSOLUTE, PERCENT, REST, SMALLEST_DATABASE, SMALLEST_VOLUME
 from .identity import Criteria
 
 RAW = "raw"
+PARTITIONS = "partitions"
 VOLUMES = "volumes"
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", re.ASCII)
 _LVM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,62}", re.ASCII)
 _RESERVED = re.compile(
     r"^(snapshot|pvmove)|_(cdata|cmeta|corig|iorig|mimage|mlog|pmspare|rimage|rmeta|tdata|tmeta|vdata|vorigin)"
 )
+# 36 characters fit into a GUID partition table.
+_PARTITION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,35}", re.ASCII)
 _CLASS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", re.ASCII)
 
 
 @dataclass(frozen=True)
 class WantedDisk:
-    """A disk the caller named."""
+    """A disk the caller named; ``partitions`` in the order they are made."""
 
     id: str
     path: str = ""
@@ -36,6 +39,7 @@ class WantedDisk:
     layout: str = VOLUMES
     device_class: str = ""
     discard: bool = False
+    partitions: Mapping[str, SizeRule] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,29 @@ def _disk(entry: Mapping[str, Any]) -> WantedDisk:
     device_class = _device_class(entry, f"disk {disk_id}")
     expect = _criteria(entry.get("expect"), f"disk {disk_id}: expect")
     layout = str(entry.get("layout") or VOLUMES)
-    return WantedDisk(disk_id, path, criteria, expect, layout, device_class, bool(entry.get("discard")))
+    partitions = _partitions(entry.get("partitions") or (), disk_id)
+    if bool(partitions) != (layout == PARTITIONS):
+        raise BadInput(f"disk {disk_id}: the layout partitions and a list of partitions belong together.")
+    return WantedDisk(disk_id, path, criteria, expect, layout, device_class, bool(entry.get("discard")), partitions)
+
+
+def _partitions(entries: Sequence[Mapping[str, Any]], disk_id: str) -> dict[str, SizeRule]:
+    names = [_partition_name(entry["name"], f"disk {disk_id}: partition") for entry in entries]
+    return _sizes(names, entries, f"disk {disk_id}", "partition", SMALLEST_VOLUME)
+
+
+def _partition_name(value: object, what: str) -> str:
+    name = str(value)
+    if not _PARTITION_NAME.fullmatch(name):
+        raise BadInput(
+            f"{what} name {name[:80]!r} is not allowed.",
+            hint="Use at most 36 letters, digits, '_', '.', '-', a letter or digit first.",
+        )
+    if "ceph" in name.casefold():
+        raise BadInput(
+            f"{what} name {name!r} has 'ceph' in it.", hint="Ceph takes such partitions for its own. Choose another."
+        )
+    return name
 
 
 def _criteria(entry: Optional[Mapping[str, Any]], where: str) -> Criteria:
@@ -176,12 +202,19 @@ def _split(parts: int, group: str, prefix: str) -> dict[str, SizeRule]:
 
 def _volumes(entries: Sequence[Mapping[str, Any]], group: str, least: int) -> dict[str, SizeRule]:
     names = [_lvm_name(entry["name"], f"volume group {group}: volume") for entry in entries]
-    check_distinct(names, f"volume group {group}: volume")
-    rules = {name: _size_rule(entry["size"], f"volume {group}/{name}: size", least) for name, entry in zip(names, entries)}
+    return _sizes(names, entries, f"volume group {group}", "volume", least)
+
+
+def _sizes(
+    names: Sequence[str], entries: Sequence[Mapping[str, Any]], owner: str, what: str, least: int
+) -> dict[str, SizeRule]:
+    check_distinct(names, f"{owner}: {what}")
+    path = owner.rsplit(" ", 1)[-1]
+    rules = {name: _size_rule(entry["size"], f"{what} {path}/{name}: size", least) for name, entry in zip(names, entries)}
     if sum(rule.kind == REST for rule in rules.values()) > 1:
-        raise BadInput(f"volume group {group}: more than one volume takes the rest.", hint="Use percentages or split instead.")
+        raise BadInput(f"{owner}: more than one {what} takes the rest.", hint="Use percentages instead.")
     if sum(rule.number for rule in rules.values() if rule.kind == PERCENT) > 100:
-        raise BadInput(f"volume group {group}: the percentages of its volumes add up to more than 100%.")
+        raise BadInput(f"{owner}: the percentages of its {what}s add up to more than 100%.")
     return rules
 
 
@@ -221,14 +254,16 @@ def _check_references(disks: Sequence[WantedDisk], groups: Sequence[WantedGroup]
         for disk_id in group.disks:
             if disk_id not in known:
                 raise BadInput(f"volume group {group.name} names disk {disk_id!r}, which is not in disks.")
-            if known[disk_id].layout == RAW:
-                raise BadInput(f"volume group {group.name} names disk {disk_id}, whose layout is raw.")
+            if known[disk_id].layout != VOLUMES:
+                raise BadInput(f"volume group {group.name} names disk {disk_id}, whose layout is {known[disk_id].layout}.")
             if disk_id in used:
                 raise BadInput(f"disk {disk_id} is in two volume groups, {used[disk_id]} and {group.name}.")
             used[disk_id] = group.name
     for disk in disks:
         if disk.layout == VOLUMES and disk.id not in used:
-            raise BadInput(f"disk {disk.id} is in no volume group.", hint="Add it to one, or set its layout to raw.")
+            raise BadInput(
+                f"disk {disk.id} is in no volume group.", hint="Add it to one, or set its layout to raw or partitions."
+            )
     for disk_id, given in consent.items():
         if not given.seen:
             raise BadInput(f"consent.wipe: seen of disk {disk_id} is empty.", hint="Give the digest printed for the disk.")

@@ -4,14 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Optional, Protocol
 
 from .._disks import commands, parsers, survey
-from .._disks.findings import Region, Sample, from_samples, label_regions, probe_regions, read_mark
+from .._disks.findings import HEAD_SIZE, Region, Sample, from_samples, label_regions, probe_regions, read_mark
+from .._disks.gpt import read_table
 from .._disks.identity import SysBlock
-from .._disks.model import Device, Finding, LogicalVolume, Node
+from .._disks.model import Device, Finding, LogicalVolume, Node, Table, device_path
 
 Places = Sequence[tuple[int, int]]
 
@@ -25,8 +26,8 @@ class Commands(Protocol):
     def signatures(self, paths: Sequence[str]) -> str:
         """wipefs' report over devices, as JSON or as tables, changing nothing."""
 
-    def write(self, argv: Sequence[str]) -> None:
-        """Runs a command that changes something."""
+    def write(self, argv: Sequence[str], script: str = "") -> None:
+        """Runs a command that changes something, ``script`` on its standard input."""
 
 
 class Blocks(Protocol):
@@ -80,17 +81,30 @@ class DiskReader:
             probe = self._blocks.probe(device.path, probe_regions(device.identity.size, places))
             devices[device.kname] = replace(device, busy=probe.busy)
             on_it = survey.volumes_on(device.kname, node, inside)
-            findings[device.kname] = survey.disk_findings(device, signatures, probe.samples, on_it, places)
+            parts = self._in_partitions(device, signatures)
+            findings[device.kname] = survey.disk_findings(device, signatures, probe.samples, {**parts, **on_it}, places)
             mark = read_mark(probe.samples)
             if mark is not None:
                 marks[device.kname] = mark
         return replace(node, devices=devices, findings=findings, marks=marks)
 
+    def with_tables(self, node: Node, devices: Iterable[Device]) -> Node:
+        """The node with the GUID partition tables of these disks."""
+        found: dict[str, Table] = {}
+        for device in devices:
+            for sample in self._blocks.probe(device.path, [Region(0, HEAD_SIZE)]).samples:
+                table = read_table(sample.head)
+                if table is not None:
+                    found[device.kname] = table
+        return replace(node, tables=found)
+
     def again(self, device: Device, places: Places) -> Optional[Node]:
         """A fresh look at one disk alone, without LVM's view; None when it is gone."""
         tables, devices = self._devices()
-        node = Node(tables.hostname, devices)
-        return self.with_findings(node, {device.kname: places}) if device.kname in devices else None
+        if device.kname not in devices:
+            return None
+        node = self.with_tables(Node(tables.hostname, devices), [devices[device.kname]])
+        return self.with_findings(node, {device.kname: places})
 
     def device(self, device: Device) -> Optional[Device]:
         """A fresh look at which disk this is, not at what it carries; None when it is gone."""
@@ -110,6 +124,15 @@ class DiskReader:
         path = commands.mapper_path(group, volume)
         samples: tuple[Sample, ...] = self._blocks.probe(path, label_regions(0, size)).samples
         return from_samples(signatures.get(survey.last_part(path), ()), samples, unknown=False)
+
+    def _in_partitions(self, device: Device, signatures: Mapping[str, Sequence[Finding]]) -> dict[str, Sequence[Finding]]:
+        """What lies on the partitions of a disk, the labels of OSDs included."""
+        found: dict[str, Sequence[Finding]] = {}
+        for part in device.partitions:
+            path = device_path(part.kname)
+            samples = self._blocks.probe(path, label_regions(0, part.size)).samples
+            found[part.kname] = from_samples(signatures.get(survey.last_part(path), ()), samples, unknown=False)
+        return found
 
     def _devices(self) -> tuple[survey.Tables, dict[str, Device]]:
         rows = parsers.lsblk(self._commands.report("lsblk"))

@@ -12,13 +12,24 @@ from .._core.errors import BackendFailed, CollError, Conflict, Refused
 from .._core.plan import Plan, Stage, Step
 from .._core.run import Outcome, Run, settle
 from .._disks import commands, model, planner, removal, report, tags
-from .._disks.findings import MARK_SIZE, Region, beyond_mark, list_in_words, mark_text, part_regions, probe_regions, seen_digest
+from .._disks.assess import effective_node_name
+from .._disks.findings import (
+    MARK_SIZE,
+    Region,
+    beyond_mark,
+    list_in_words,
+    mark_text,
+    part_regions,
+    place_regions,
+    probe_regions,
+    seen_digest,
+)
 from .._disks.identity import describe
-from .._disks.jobs import DiskJob, FinishJob, GroupJob, Job, VolumeJob
+from .._disks.jobs import DiskJob, FinishJob, GroupJob, Job, PartitionJob, VolumeJob
 from .._disks.model import Device, Node
 from .._disks.survey import new_volumes, own_volumes
 from .._disks.verdicts import Judgement, judge
-from .._disks.wanted import Wanted, read_wanted
+from .._disks.wanted import PARTITIONS, Wanted, read_wanted
 from .disk_reader import Blocks, Commands, DiskReader
 
 # Blank, too: all that was on the disk may have been a mapping that is gone by then.
@@ -48,7 +59,8 @@ class LvmCephDiskFlow:
         """One report per command, then the named disks are looked into."""
         wanted = self._wanted
         node = self._reader.node([disk.path for disk in wanted.disks if disk.path])
-        self._node_name = planner.effective_node_name(wanted, node)
+        self._node_name = effective_node_name(wanted, node)
+        node = self._reader.with_tables(node, planner.resolved(wanted, node).values())
         if wanted.absent:
             node = replace(node, deep=True, removing=True)
             return self._reader.with_findings(node, planner.targets(wanted, node), own_volumes(node, self._node_name))
@@ -73,7 +85,7 @@ class LvmCephDiskFlow:
             error = None if step.target in finished else self._try(step, job)
             yield Outcome(step, error=error)
             if error is not None:
-                if not isinstance(job, (VolumeJob, FinishJob)):
+                if not isinstance(job, (VolumeJob, FinishJob, PartitionJob)):
                     self._broken.add(job.group)
                 if self.stop_on_error:
                     return
@@ -85,8 +97,10 @@ class LvmCephDiskFlow:
     def _try(self, step: Step, job: Job) -> Optional[CollError]:
         try:
             if isinstance(job, DiskJob):
-                work = {"erase": self._erase, "prepare": self._prepare, "resize": self._resize}
-                work[step.verb](step, job)
+                work = {"erase": self._erase, "clear": self._clear, "prepare": self._prepare}
+                {**work, "partition": self._partition, "resize": self._resize}[step.verb](step, job)
+            elif isinstance(job, PartitionJob):
+                self._check_partition(step, job)
             elif isinstance(job, GroupJob):
                 self._commands.write(job.argv)
             elif isinstance(job, VolumeJob):
@@ -99,7 +113,7 @@ class LvmCephDiskFlow:
 
     def _erase(self, step: Step, job: DiskJob) -> None:
         """The mark goes first and last, so that a run ended in between is continued with the consent this one had."""
-        found, path = self._look_again(step, job), job.device.path
+        found, path = self._look_again(step, job, whole=True), job.device.path
         if found.verdict not in _ERASABLE or seen_digest(job.device.identity, found.findings) != job.expect:
             raise _changed(step, found)
         if not (found.is_marked and found.seen == job.seen):
@@ -117,6 +131,39 @@ class LvmCephDiskFlow:
         self._blocks.zero(path, [Region(0, MARK_SIZE)])
         self._expect_blank(step, job)
 
+    def _clear(self, step: Step, job: DiskJob) -> None:
+        """Erases what lies in the places of new partitions, on a disk with others of ours."""
+        found = self._look_again(step, job)
+        if found.verdict != model.INCOMPLETE or found.seen != job.seen:
+            raise _changed(step, found)
+        self._blocks.zero(job.device.path, place_regions(job.places))
+
+    def _partition(self, step: Step, job: DiskJob) -> None:
+        """A new table on a blank disk, or more partitions in the very table that was looked at."""
+        node = self._fresh(step, job)
+        found = judge(node.devices[job.device.kname], node, job.node_name)
+        leftovers = found.verdict == model.INCOMPLETE and bool(found.findings)
+        ready = found.verdict == model.BLANK if job.table is None else found.layout == PARTITIONS and not leftovers
+        if not ready or node.tables.get(job.device.kname) != job.table:
+            raise _changed(step, found)
+        self._commands.write(job.argv, job.script)
+        self._commands.write(commands.await_udev())
+        self._same_disk(step, job, self._reader.device(job.device))
+
+    def _check_partition(self, step: Step, job: PartitionJob) -> None:
+        """The kernel has the partition exactly where it was planned, under its lasting name; or has it no longer."""
+        if job.argv:
+            self._commands.write(job.argv)
+            self._commands.write(commands.await_udev())
+        device = self._reader.device(job.device)
+        shown = device is not None and (job.start, job.size) in {(part.start, part.size) for part in device.partitions}
+        linked = not job.there or bool(self._blocks.resolve([job.path])[job.path])
+        if shown != job.there or not linked:
+            told = "is not where it was written to" if job.there else "is still known to the kernel"
+            raise BackendFailed(
+                f"{step.target} {told}.", hint="Is udev running on the node, and is nothing else at work on the disk?"
+            )
+
     def _prepare(self, step: Step, job: DiskJob) -> None:
         self._expect_blank(step, job)
         self._commands.write(commands.make_physical(job.device.path, tags.physical_uuid(job.node_name, job.device)))
@@ -131,10 +178,16 @@ class LvmCephDiskFlow:
         if found.verdict != model.BLANK:
             raise _changed(step, found)
 
-    def _look_again(self, step: Step, job: DiskJob) -> Judgement:
+    def _look_again(self, step: Step, job: DiskJob, *, whole: bool = False) -> Judgement:
+        """What is on a disk now; with ``whole`` a partition table of ours is a signature like any other."""
+        node = self._fresh(step, job)
+        node = replace(node, tables={}) if whole else node
+        return judge(node.devices[job.device.kname], node, job.node_name)
+
+    def _fresh(self, step: Step, job: DiskJob) -> Node:
         node = self._reader.again(job.device, job.places)
-        device = self._same_disk(step, job, node.devices[job.device.kname] if node else None)
-        return judge(device, node or Node("", {}), job.node_name)
+        self._same_disk(step, job, node.devices[job.device.kname] if node else None)
+        return node or Node("", {})
 
     def _same_disk(self, step: Step, job: DiskJob, device: Optional[Device]) -> Device:
         if device is None or device.identity != job.device.identity:

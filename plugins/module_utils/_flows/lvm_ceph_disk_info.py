@@ -12,6 +12,7 @@ from .._core.errors import Refused
 from .._core.plan import Plan, Stage, Verdict
 from .._core.run import Outcome, Run
 from .._disks import planner, report
+from .._disks.assess import Assessed, assess, disk_facts, effective_node_name
 from .._disks.identity import resolve, weak_identity
 from .._disks.model import Device, Node
 from .._disks.survey import own_volumes
@@ -39,15 +40,17 @@ class LvmCephDiskInfoFlow:
     def observe(self) -> Node:
         """The named disks, or all of them, are looked into."""
         node = self._reader.node([disk.path for disk in self._wanted.disks if disk.path])
-        self._node_name = planner.effective_node_name(self._wanted, node)
+        self._node_name = effective_node_name(self._wanted, node)
+        named = planner.resolved(self._wanted, node) if self._wanted.disks else node.devices
+        node = self._reader.with_tables(node, named.values())
         targets = planner.targets(self._wanted, node) if self._wanted.disks else dict.fromkeys(node.devices, ())
         node = replace(node, deep=True)
         return self._reader.with_findings(node, targets, own_volumes(node, self._node_name))
 
     def decide(self, seen: Node) -> Plan:
         """A verdict per disk."""
-        raw = report.raw_devices(planner.assess(self._wanted, seen).values())
-        self._devices = [*report.devices_of_node(seen, self._node_name), *raw]
+        named = report.named_devices(assess(self._wanted, seen).values(), seen, self._node_name)
+        self._devices = [*report.devices_of_node(seen, self._node_name), *named]
         disks = self._wanted.disks or tuple(WantedDisk(device.kname, device.path) for device in seen.devices.values())
         return Plan(tuple(self._verdict(disk, seen) for disk in disks))
 
@@ -65,7 +68,7 @@ class LvmCephDiskInfoFlow:
         except Refused as exc:
             return Verdict("disk", disk.id, "failed", "", {}, exc)
         judgement = judge(device, node, self._node_name)
-        facts = planner.disk_facts(planner.Assessed(disk, device, judgement))
+        facts = disk_facts(Assessed(disk, device, judgement))
         problem = weak_identity(device, node.devices.values())
         return Verdict("disk", disk.id, "unchanged", judgement.reason, {**facts, "identity_problem": problem})
 

@@ -362,7 +362,7 @@ def test_what_older_owners_left_where_a_volume_will_begin_is_seen_beforehand() -
     node = a_node(ubdb=FakeDisk(serial="NODE1-DISK1", data={second + GIB: label}))
     told = run(node, task(), check=True).error("data1")
     assert f"a BlueStore label at offset {second + GIB} (UUID 11111111-" not in told
-    assert f"a BlueStore label at offset {second + GIB} where a volume is planned" in told
+    assert f"a BlueStore label at offset {second + GIB} where a volume or partition is planned" in told
 
 
 def test_a_digest_from_info_serves_whatever_is_planned() -> None:

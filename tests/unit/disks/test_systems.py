@@ -52,7 +52,7 @@ class Recorded:
     def probe(self, path: str, regions: Sequence[Region]) -> Probe:
         return Probe(False, tuple(Sample(region, b"", -1, "") for region in regions))
 
-    def write(self, argv: Sequence[str]) -> None:
+    def write(self, argv: Sequence[str], script: str = "") -> None:
         raise AssertionError(argv)
 
     def zero(self, path: str, regions: Sequence[Region]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Callable, Optional
@@ -15,6 +16,8 @@ from ansible_collections.kubestead.platform.plugins.module_utils._core.errors im
 from ansible_collections.kubestead.platform.plugins.module_utils._disks.findings import Region, Sample
 from ansible_collections.kubestead.platform.plugins.module_utils._disks.identity import SysBlock
 from ansible_collections.kubestead.platform.plugins.module_utils._disks.survey import Probe, Tables
+
+from .gpt_bytes import Part, gpt_bytes
 
 GIB = 1 << 30
 MIB = 1 << 20
@@ -39,6 +42,16 @@ class FakeDisk:
     removable: bool = False
     held: bool = False
     mappings: dict[str, tuple[str, str]] = field(default_factory=dict)
+    guid: str = ""
+    parts: list[Part] = field(default_factory=list)
+    shown: bool = True
+
+    def lay_table(self) -> None:
+        """The bytes and signatures of the partition table."""
+        self.data[0] = gpt_bytes(self.size, self.guid, self.parts)
+        ends = [(510, "PMBR", "", "partition-table"), (512, "gpt", "", "partition-table")]
+        self.signatures = [*ends, (self.size - 512, "gpt", "", "partition-table")]
+        self.data[self.size - 512] = b"EFI PART"
 
 
 @dataclass
@@ -65,6 +78,7 @@ class FakeNode:
         self.inside: dict[str, list[tuple[int, str, str, str]]] = {}
         self.written: list[tuple[str, ...]] = []
         self.reports = 0
+        self._script = ""
         self.listed: set[str] = set()
         self.sizes: dict[str, int] = {}
         self.before_write: Optional[Callable[[int, tuple[str, ...]], None]] = None
@@ -85,12 +99,14 @@ class FakeNode:
         ]
         return json.dumps({"signatures": rows})
 
-    def write(self, argv: Sequence[str]) -> None:
+    def write(self, argv: Sequence[str], script: str = "") -> None:
         self._note(tuple(argv))
+        self._script = script
         words = {"wipefs": self._wipefs, "pvcreate": self._pvcreate, "vgcreate": self._vgcreate, "vgextend": self._vgextend}
         more = {"vgchange": self._vgchange, "lvremove": self._lvremove, "lvextend": self._lvextend, "pvresize": self._pvresize}
         other = {"dmsetup": self._dmsetup, "lvmdevices": self._lvmdevices, "blkdiscard": self._blkdiscard}
-        every = {**words, **more, **other, "lvcreate": self._lvcreate, "lvchange": self._lvchange}
+        table = {"sfdisk": self._sfdisk, "partx": self._partx, "udevadm": lambda _args: None}
+        every = {**words, **more, **other, **table, "lvcreate": self._lvcreate, "lvchange": self._lvchange}
         every[argv[0]](list(argv[1:]))
         if self.after_write:
             self.after_write(len(self.written), tuple(argv))
@@ -106,6 +122,7 @@ class FakeNode:
             kname: SysBlock(
                 {"serial": self.disks[kname].serial, "wwid": self.disks[kname].wwid},
                 (*self._mapped(kname), *self.disks[kname].mappings, *(("dm-9",) if self.disks[kname].held else ())),
+                partitions=self._partitions(kname),
                 mappings={
                     **{name: (name, f"LVM-{self._group_of(name)}") for name in self._mapped(kname)},
                     **self.disks[kname].mappings,
@@ -115,14 +132,32 @@ class FakeNode:
         }
 
     def resolve(self, paths: Sequence[str]) -> Mapping[str, str]:
-        return {path: path[5:] if path[5:] in self.disks else "" for path in paths}
+        links = {
+            f"/dev/disk/by-partuuid/{guid}": f"{kname}{number}"
+            for kname, disk in self.disks.items()
+            for number, (_start, _size, guid, _name) in enumerate(disk.parts if disk.shown else (), 1)
+        }
+        return {path: links.get(path, "") or (path[5:] if path[5:] in self.disks else "") for path in paths}
 
     def probe(self, path: str, regions: Sequence[Region]) -> Probe:
-        disk = self.disks.get(path[5:])
+        disk, base = self._located(path)
         if disk is None:
             return Probe(False, tuple(Sample(region, b"", -1, "") for region in regions))
         busy = bool(disk.mounts or disk.held or self._mapped(path[5:]) or disk.mappings)
-        return Probe(busy, tuple(_sample(disk, region) for region in regions))
+        return Probe(busy, tuple(_sample(disk, region, base) for region in regions))
+
+    def _located(self, path: str) -> tuple[Optional[FakeDisk], int]:
+        """The disk behind a path, and where on it the path begins."""
+        for kname, disk in self.disks.items():
+            for name, (start, _size) in self._partitions(kname).items():
+                if path == f"/dev/{name}":
+                    return disk, start
+        return self.disks.get(path[5:]), 0
+
+    def _partitions(self, kname: str) -> dict[str, tuple[int, int]]:
+        disk = self.disks[kname]
+        parts = disk.parts if disk.shown else []
+        return {f"{kname}{number}": (part[0], part[1]) for number, part in enumerate(parts, 1) if part[1]}
 
     def zero(self, path: str, regions: Sequence[Region]) -> None:
         disk = self._held_for_writing(path)
@@ -139,6 +174,7 @@ class FakeNode:
         disk.signatures = [row for row in disk.signatures if row[0] >= len(text)]
         self._forget(path)
         disk.data = {0: text, **{at: data for at, data in disk.data.items() if at >= len(text)}}
+        disk.guid = ""
         if self.after_write:
             self.after_write(len(self.written), ("mark", path))
 
@@ -180,6 +216,8 @@ class FakeNode:
     def _signatures_on(self, path: str) -> list[tuple[int, str, str, str]]:
         if path.startswith("/dev/mapper/"):
             return self.inside.get(path.rsplit("/", 1)[-1], [])
+        if path[5:] not in self.disks:
+            return self.inside.get(path[5:], [])
         rows = list(self.disks[path[5:]].signatures)
         if path in self.physical:
             rows.append((536, "LVM2_member", self.physical[path], "raid"))
@@ -193,7 +231,28 @@ class FakeNode:
         if any(args[1] in group.paths for group in self.groups.values()):
             raise BackendFailed(f"{args[1]} is busy")
         self.disks[args[1][5:]].signatures.clear()
+        self.disks[args[1][5:]].parts.clear()
         self.physical.pop(args[1], None)
+
+    def _sfdisk(self, args: list[str]) -> None:
+        disk, new = self.disks[args[-1][5:]], "label: gpt" in self._script
+        assert new != ("--append" in args)
+        if new:
+            assert not disk.signatures
+            assert not disk.mounts
+            assert not disk.held
+            disk.guid, disk.parts = _word(self._script, "label-id: ").lower(), []
+        for line in self._script.splitlines():
+            if line.startswith("start="):
+                start, size = (int(_word(line, word)) * 512 for word in ("start=", "size="))
+                assert start % MIB == 0
+                assert all(start + size <= other or start >= other + length for other, length, _g, _n in disk.parts)
+                disk.parts.append((start, size, _word(line, "uuid=").lower(), _word(line, 'name="')))
+        disk.lay_table()
+
+    def _partx(self, args: list[str]) -> None:
+        assert args[0] == "--update"
+        self.disks[args[1][5:]].shown = True
 
     def _vgchange(self, args: list[str]) -> None:
         new, rest = _tags(args, "--addtag")
@@ -306,7 +365,10 @@ class FakeNode:
                     "rota": False,
                     "mountpoint": disk.mounts[0] if disk.mounts else None,
                     "maj:min": f"98:{number}",
-                    "children": [{"name": name, "kname": name, "type": "lvm", "size": 1} for name in self._mapped(kname)],
+                    "children": [
+                        *({"name": name, "kname": name, "type": "lvm", "size": 1} for name in self._mapped(kname)),
+                        *({"name": name, "kname": name, "type": "part", "size": 1} for name in self._partitions(kname)),
+                    ],
                 }
                 for number, (kname, disk) in enumerate(self.disks.items())
             ]
@@ -362,10 +424,16 @@ def _uuid(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
-def _sample(disk: FakeDisk, region: Region) -> Sample:
-    inside = {at: data for at, data in disk.data.items() if region.offset <= at < region.offset + region.size}
+def _sample(disk: FakeDisk, region: Region, base: int = 0) -> Sample:
+    begin = base + region.offset
+    inside = {at: data for at, data in disk.data.items() if begin <= at < begin + region.size}
     first = min(inside, default=-1)
-    return Sample(region, inside.get(region.offset, b""), first, repr(sorted(inside.items())))
+    return Sample(region, inside.get(begin, b""), first, repr(sorted(inside.items())))
+
+
+def _word(text: str, after: str) -> str:
+    """What follows a word, up to the next separator."""
+    return re.split(r'[",\n]', text.partition(after)[2], maxsplit=1)[0].strip()
 
 
 def _tags(args: list[str], option: str) -> tuple[list[str], list[str]]:
