@@ -16,7 +16,6 @@ from .._core.plan import Plan, Stage, Step, Verdict, entry_key
 from .._core.ports import KubeApi, SecretStore, StoredFile
 from .._core.run import Outcome, Run, each_step
 from .._core.units import seconds
-from .._kubeconfig import codec
 from .._kubeconfig.advice import EndOf, advice
 from .._kubeconfig.codec import Document
 from .._kubeconfig.draft import Draft, draft
@@ -83,9 +82,9 @@ class Settings:
 
 @dataclass(frozen=True)
 class Seen:
-    """What was found: by name, a file, its absence or the error that reading it gave; the answers to logins; the litter."""
+    """By name, what is to become of a file, or the error that reading or merging it gave; the answers to logins; the litter."""
 
-    stored: Mapping[str, Found]
+    drafts: Mapping[str, Union[Draft, CollError]]
     logins: Mapping[str, Union[Mapping[str, object], CollError]]
     littered: frozenset[str]
     now: float
@@ -122,11 +121,20 @@ class RenderFlow:
         on_disk = [file for file in self._files if file.place is None]
         stored: dict[str, Found] = {file.name: answer for file, answer in self._each(on_disk, self._in_files.find)}
         stored.update(self._in_objects.find_all([file for file in self._files if file.place is not None]))
-        logins: dict[str, Union[Mapping[str, object], CollError]] = {}
-        if self._settings.verify == "login":
-            settled = [file for file in self._files if _to_log_in(file) and self._is_settled(file, stored[file.name])]
-            logins = {file.name: answer for file, answer in self._each(settled, self._log_in)}
-        return Seen(stored, logins, self._in_files.look_for_leftovers(on_disk), self._outside.clock())
+        drafts = {file.name: self._drafted(file, stored[file.name]) for file in self._files}
+        littered = self._in_files.look_for_leftovers(on_disk)
+        return Seen(drafts, self._logins(drafts), littered, self._outside.clock())
+
+    def _logins(self, drafts: Mapping[str, Union[Draft, CollError]]) -> Mapping[str, Union[Mapping[str, object], CollError]]:
+        """With login checks: the answers for those files that will not change."""
+        if self._settings.verify != "login":
+            return {}
+        settled: list[tuple[WantedFile, Document]] = []
+        for file in self._files:
+            made = drafts[file.name]
+            if _to_log_in(file) and isinstance(made, Draft) and made.action == "unchanged":
+                settled.append((file, made.document))
+        return {file.name: answer for (file, _document), answer in self._each(settled, lambda pair: self._log_in(*pair))}
 
     def decide(self, seen: Seen) -> Plan:
         """One verdict per file; secrets stay with the files, beside the plan."""
@@ -160,8 +168,7 @@ class RenderFlow:
         return {}
 
     def _judge(self, file: WantedFile, seen: Seen) -> tuple[Verdict, Optional[Step]]:
-        complete = self._complete(file)
-        made = draft(complete, _found(seen.stored[file.name]), self._joined(file))
+        made = _found(seen.drafts[file.name])
         facts = self._advice(file, made, seen.now)
         key = entry_key(KIND, file.name)
         if made.action == "unchanged" and file.path in seen.littered:
@@ -172,7 +179,7 @@ class RenderFlow:
                 return Verdict(KIND, file.name, "unchanged", made.reason, facts, login), None
             return Verdict(KIND, file.name, "unchanged", made.reason, {**facts, **(login or {})}), None
         if self._outside.pair_problem is not None and file.present:
-            check_pairs(complete, self._outside.pair_problem)
+            check_pairs(self._complete(file), self._outside.pair_problem)
         verb = {"created": "create", "updated": "update", "removed": "remove"}[made.action]
         step = Step(verb, file.name, key, made.before, made.after)
         return Verdict(KIND, file.name, made.action, made.reason, facts), step
@@ -218,11 +225,11 @@ class RenderFlow:
             return Expected(path)
         return self._outside.store.read(path)
 
-    def _is_settled(self, file: WantedFile, stored: Found) -> bool:
+    def _drafted(self, file: WantedFile, stored: Found) -> Union[Draft, CollError]:
         try:
-            return self._draft(file, _found(stored)).action == "unchanged"
-        except CollError:
-            return False  # said by decide
+            return self._draft(file, _found(stored))
+        except CollError as exc:
+            return exc
 
     def _write(self, step: Step) -> Mapping[str, object]:
         file = self._by_entry[step.entry]
@@ -235,17 +242,16 @@ class RenderFlow:
     def _verify(self, step: Step) -> Mapping[str, object]:
         file = self._by_entry[step.entry]
         found = self._find(file)
-        if found is None or self._draft(file, found).action != "unchanged":
+        made = self._draft(file, found) if found is not None else None
+        if made is None or made.action != "unchanged":
             raise Conflict("The file was changed by somebody else right after it was written.", hint="Run again.")
-        return self._log_in(file) if self._settings.verify == "login" and _to_log_in(file) else {}
+        return self._log_in(file, made.document) if self._settings.verify == "login" and _to_log_in(file) else {}
 
-    def _log_in(self, file: WantedFile) -> Mapping[str, object]:
+    def _log_in(self, file: WantedFile, document: Document) -> Mapping[str, object]:
         """Ask the server who we are, with the values of this task and nothing else that stands in the file."""
         complete = self._complete(file)
         contexts = logins_of(complete).contexts
-        stored = self._find(file)
-        own = own_values(complete, codec.load(stored.content) if stored is not None else {})
-        own = rebased(own, dirname(file.path) or "/")
+        own = rebased(own_values(complete, document), dirname(file.path) or "/")
         answers = [self._who(own, context) for context in contexts]
         first = {name: answers[0][name] for name in ("user", "groups")} if answers else None
         return {"login": first, "logins": answers} if answers else {}

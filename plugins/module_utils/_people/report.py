@@ -11,7 +11,7 @@ from typing import Any, Optional
 from .lists import KUBECONFIG_SUFFIX
 from .person import Person, people_from
 
-BEATS = ("account", "certificate", "kubeconfig", "grant", "login")
+BEATS = ("account", "certificate", "grant", "kubeconfig")
 _COLUMNS = ("name", "result", "account", "certificate", "kubeconfig", "grants", "login", "why")
 
 
@@ -97,29 +97,22 @@ def _person_of(beat: str, entry: Mapping[str, Any]) -> Optional[str]:
 
 def _piece(beat: str, name: str, entry: Mapping[str, Any]) -> _Piece:
     action, why = str(entry["action"]), ""
+    login = entry.get("login") if beat == "kubeconfig" else None
     if action == "failed":
         error = entry.get("error") or {}
         why = " ".join(str(error[key]) for key in ("msg", "hint") if error.get(key)) or str(entry.get("reason", ""))
     elif action == "skipped":
         action, why = "failed", str(entry.get("reason", ""))
-    elif beat == "login":
-        action, why = _judge_login(name, action, entry.get("login") or {})
+    elif login and login.get("user") != name:
+        action, why = "failed", f"The cluster takes the kubeconfig for {login.get('user')!r}."
     return _Piece(beat, action, why, entry)
-
-
-def _judge_login(name: str, action: str, login: Mapping[str, Any]) -> tuple[str, str]:
-    if not login:
-        return (action, "") if action == "unchanged" else ("failed", "The file is not as it was written.")
-    if login.get("user") != name:
-        return "failed", f"The cluster takes the kubeconfig for {login.get('user')!r}."
-    return "ok", ""
 
 
 def _row(person: Person, pieces: Sequence[_Piece]) -> dict[str, Any]:
     by_beat = {beat: [piece for piece in pieces if piece.beat == beat] for beat in BEATS}
     failures = [piece for piece in pieces if piece.action == "failed"]
     certificate = by_beat["certificate"][0].facts if by_beat["certificate"] else {}
-    login = by_beat["login"][0].facts.get("login") if by_beat["login"] else None
+    login = by_beat["kubeconfig"][0].facts.get("login") if by_beat["kubeconfig"] else None
     missing = [group for group in person.groups if login and group not in login.get("groups", [])]
     why = failures[0].why if failures else ""
     if missing and not failures:
@@ -133,7 +126,7 @@ def _row(person: Person, pieces: Sequence[_Piece]) -> dict[str, Any]:
         "kubeconfig": _actions(by_beat["kubeconfig"]),
         "path": str(by_beat["kubeconfig"][0].facts["name"]) if by_beat["kubeconfig"] else None,
         "grants": _actions(by_beat["grant"]),
-        "login": _actions(by_beat["login"]) if login else "-",
+        "login": "-" if not login else "failed" if missing or login.get("user") != person.name else "ok",
         "groups": list((login or {}).get("groups", [])),
         "why": why,
     }

@@ -234,7 +234,7 @@ def test_what_ends_next_is_told_and_so_is_what_should_have_ended() -> None:
 
 
 def test_a_step_that_failed_as_a_whole_is_a_problem() -> None:
-    told = report.people_report([ANNA], {"account": {"msg": "No LDAP server could be reached."}, "login": {"skipped": True}})
+    told = report.people_report([ANNA], {"account": {"msg": "No LDAP server could be reached."}, "grant": {"skipped": True}})
     assert not told["ok"] and told["problems"] == ["accounts: No LDAP server could be reached."]
 
 
@@ -283,9 +283,8 @@ def test_the_report_tells_why() -> None:
     found = results(
         account=[entry("account", "anna", "failed", error=error), entry("account", "bo")],
         certificate=[entry("certificate", "bo", not_after="2027-01-01T00:00:00Z")],
-        kubeconfig=[entry("kubeconfig", "/k/bo.kubeconfig")],
         grant=[entry("grant", "bo: edit in a"), entry("grant", "bo: edit in b", "unchanged")],
-        login=[entry("kubeconfig", "/k/bo.kubeconfig", "unchanged", login={"user": "bo", "groups": ["x"]})],
+        kubeconfig=[entry("kubeconfig", "/k/bo.kubeconfig", login={"user": "bo", "groups": ["x"]})],
     )
     told = report.people_report([ANNA, {"name": "bo", "groups": ["x"]}], found)
     anna, bo = told["rows"]
@@ -306,15 +305,14 @@ def test_the_report_tells_why() -> None:
 @pytest.mark.parametrize(
     ("action", "login", "complaint"),
     [
-        ("unchanged", {"user": "mallory", "groups": []}, "mallory"),
-        ("unchanged", {"user": "bo", "groups": []}, "group x"),
-        ("updated", {}, "not as it was written"),
+        ("unchanged", {"user": "mallory", "groups": ["x"]}, "mallory"),
+        ("created", {"user": "bo", "groups": []}, "group x"),
     ],
 )
 def test_a_login_that_is_not_the_persons_is_a_failure(action: str, login: dict[str, Any], complaint: str) -> None:
-    found = results(login=[entry("kubeconfig", "/k/bo.kubeconfig", action, login=login)])
+    found = results(kubeconfig=[entry("kubeconfig", "/k/bo.kubeconfig", action, login=login)])
     told = report.people_report([{"name": "bo", "groups": ["x"]}], found)
-    assert complaint in told["rows"][0]["why"]
+    assert complaint in told["rows"][0]["why"] and told["rows"][0]["login"] == "failed"
     assert not told["ok"]
 
 
