@@ -38,6 +38,12 @@ def javascript_client() -> Path:
     return FOLDER
 
 
+def browser() -> None:
+    """Debian's Chromium with its driver, for the page of the access report."""
+    install(("browser",), FOLDER.parent / "browser.log")
+
+
 if __name__ == "__main__":
     signature_tools()
     javascript_client()
+    browser()

@@ -176,3 +176,22 @@ class Told:
     def rights(self, name: str) -> list[tuple[str, str, Optional[str], str]]:
         """Role, place, group and standing of a person's rights."""
         return [(one["role"], one["where"], one["group"], one["standing"]) for one in self.people[name]["rights"]]
+
+
+def result_of(*people: str, what: str = "x") -> dict[str, Any]:
+    """A small result with these full names."""
+    right = {"where": "red", "role": "edit", "level": "writes", "group": None, "ends": None, "standing": "list", "binding": "b"}
+    finding = {"severity": "problem", "kind": "right_missing", "who": "a", "where": "red", "what": what, "until": None}
+    entries = [
+        {
+            "name": f"p{number}",
+            "full_name": name,
+            "state": "present",
+            "account": None,
+            "rights": [right],
+            "certificate_end": None,
+        }
+        for number, name in enumerate(people)
+    ]
+    rest: dict[str, Any] = {"everybody": [], "roles": [], "namespaces": [], "answers": []}
+    return {"cluster": "c", "taken_at": "2027-01-15T00:00:00Z", "entries": entries, "findings": [finding], **rest}

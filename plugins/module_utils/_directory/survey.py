@@ -25,16 +25,21 @@ def accounts_of(entries: Iterable[Entry], groups: Iterable[Entry], means: str) -
 
 
 def _account(entry: Entry, means: str, memberships: Mapping[str, set[str]]) -> Account:
-    name = entry.values_of("uid")[0]
+    name = _text(entry.values_of("uid")[0])
     shown = entry.values_of("displayName") or entry.values_of("cn") or (name,)
     return Account(
         name=name,
-        dn=entry.dn,
-        full_name=shown[0],
+        dn=_text(entry.dn),
+        full_name=_text(shown[0]),
         locked=is_disabled(entry, means),
         expires=_expiry(entry),
         groups=tuple(sorted(memberships.get(name.casefold(), ()))),
     )
+
+
+def _text(value: str) -> str:
+    """A value for people: bytes that are no text become question marks in a box."""
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _expiry(entry: Entry) -> str:
@@ -57,5 +62,5 @@ def _memberships(groups: Iterable[Entry], names: Mapping[str, str]) -> dict[str,
             if dn.is_dn(value) and dn.normal(value) in names:
                 members.append(names[dn.normal(value)])
         for member in members if cn else ():
-            found.setdefault(member.casefold(), set()).add(cn[0])
+            found.setdefault(member.casefold(), set()).add(_text(cn[0]))
     return found

@@ -14,7 +14,7 @@ from .._core.errors import BadInput, CollError
 from .._core.ports import KubeApi
 from .._rbac import objects
 from .._rbac.effective import Access
-from .._rbac.permissions import EVERY_NAME, Atom
+from .._rbac.permissions import Atom
 
 KINDS = (
     objects.NAMESPACES,
@@ -86,5 +86,4 @@ class RightsReader:
 
     def allows(self, question: Question, user: str, groups: Iterable[str]) -> bool:
         """Whether somebody who logs in with this name and these groups may do it."""
-        atom = question.atom._replace(name="") if question.atom.name == EVERY_NAME else question.atom
-        return self._access.allows(user, (*groups, EVERYBODY[0]), atom, question.namespace)
+        return self._access.allows(user, (*groups, EVERYBODY[0]), question.atom, question.namespace)

@@ -44,6 +44,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
         "xfsprogs",
     ),
     "javascript": ("npm",),
+    "browser": ("chromium", "chromium-driver", "fonts-dejavu-core"),
 }
 _POLICY = Path("/usr/sbin/policy-rc.d")
 

@@ -242,6 +242,10 @@ class TestQuestions:
 
     def test_answers(self, world: World) -> None:
         world.bind("system:authenticated", "view", "blue", kind="Group", owner="", name="all")
+        rules = [{"nonResourceURLs": ["/metrics", "/logs/*"], "verbs": ["get"]}]
+        world.api.put(f"{objects.CLUSTER_ROLES}/monitor", {"metadata": {}, "rules": rules})
+        world.bind("dora", "monitor", owner="x")
+        world.bind("anna", "monitor", "red", owner="x")  # paths belong to no namespace
         told = Told(
             world,
             PEOPLE,
@@ -250,13 +254,17 @@ class TestQuestions:
                 {"verb": "get", "resource": "pods"},
                 {"verb": "get", "resource": "pods", "namespace": "blue"},
                 {"verb": "get", "path": "/metrics"},
+                {"verb": "get", "path": "/logs/a/b"},
+                {"verb": "get", "path": "/log"},
             ],
         )
         assert [(one["question"], one["who"], one["everybody"]) for one in told.result["answers"]] == [
             ("create pods in red", ["anna"], False),
             ("get pods in the whole cluster", ["anna"], False),
             ("get pods in blue", ["anna", "dora"], True),
-            ("get /metrics", [], False),
+            ("get /metrics", ["dora"], False),
+            ("get /logs/a/b", ["dora"], False),
+            ("get /log", [], False),
         ]
 
     @pytest.mark.parametrize(
