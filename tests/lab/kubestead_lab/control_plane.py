@@ -22,6 +22,7 @@ SERVER_NAMES = ",".join(
     [f"DNS:{name}" for name in ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")]
     + [f"IP:{address}" for address in ("127.0.0.1", BRIDGE_ADDRESS, "10.96.0.1")]
 )
+SECOND = "second-apiserver"  # a test's own, beside ours
 _READY_SECONDS = 60.0
 
 
@@ -230,7 +231,8 @@ def _register_nodes(lab: Lab) -> None:
 
 
 def stop(lab: Lab) -> None:
-    for daemon in reversed(daemons(lab)):
+    second = Daemon(SECOND, lab.pids / f"{SECOND}.pid", lab.logs / f"{SECOND}.log")  # what a killed test left running
+    for daemon in (second, *reversed(daemons(lab))):
         daemon.stop()
 
 
