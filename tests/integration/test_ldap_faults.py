@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -64,6 +65,7 @@ def test_every_way_to_connect(run: Callable[..., Any], slapd: ScratchSlapd) -> N
         "starttls": {"server_uri": slapd.plain, "start_tls": True},
         "ldapi": {"server_uri": slapd.socket},
         "ldapi-external": no_bind(slapd.socket),
+        "ldapi-by-name": {**no_bind(slapd.socket), "sasl_class": "external"},
         "certificate": {
             **no_bind(slapd.tls),
             "client_cert": str(slapd.folder / "client.crt"),
@@ -164,7 +166,7 @@ def test_a_run_killed_in_a_batch_of_200_is_finished_by_the_next(slapd: ScratchSl
     assert len(numbers) == 200
     assert len(slapd.values_of(f"cn=killed,{directory.GROUPS}", "memberUid")) == 200
     for name in ("kill000", "kill100", "kill199"):
-        secret = (Path(passwords) / f"{name}.password").read_text(encoding="utf-8").strip()
+        secret = (Path(passwords) / f"{name}.password").read_text(encoding="utf-8")
         assert slapd.may_log_in(name, secret)
 
 
@@ -222,6 +224,58 @@ def test_no_password_is_in_the_servers_log(run: Callable[..., Any], slapd: Scrat
     assert "PASSMOD" in log and CANARY not in log and PASSWORD not in log
 
 
+# A mount namespace of its own whose /dev/log is the test's socket, so that what goes to syslog or to the journal is seen.
+OWN_SYSLOG = """
+mkdir "$0/dev" && mount -t tmpfs none "$0/dev"
+for name in null zero random urandom; do touch "$0/dev/$name" && mount --bind "/dev/$name" "$0/dev/$name"; done
+touch "$0/dev/log" && mount --bind "$0/log" "$0/dev/log" && mount --rbind "$0/dev" /dev && exec "$@"
+"""
+
+
+def test_no_password_is_in_the_journal_or_in_an_argument(slapd: ScratchSlapd, lab: Any, tmp_path: Path) -> None:
+    source = tmp_path / "file.password"
+    source.write_text(f"{CANARY}-file\n", encoding="utf-8")
+    source.chmod(0o600)
+    people = [{"uid": "journal", "password": f"{CANARY}-inline"}, {"uid": "journal2", "password_file": str(source)}]
+    arguments = {**slapd.login, **BASES, "accounts": people, "bind_pw_file": None, "bind_pw": PASSWORD, "_ansible_diff": True}
+    task = {"module": "ldap_account", "arguments": {name: value for name, value in arguments.items() if value is not None}}
+    place = Path(f"/tmp/kubestead-log-{os.getpid()}")
+    place.mkdir(mode=0o700)
+    command = ["unshare", "--mount", "sh", "-ec", OWN_SYSLOG, str(place), sys.executable]
+    env = {**lab.env, "PYTHONPATH": str(ROOT / ".cache/collections")}
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+            journal.bind(str(place / "log"))
+            journal.settimeout(60)
+            process = subprocess.Popen(
+                [str(ROOT / "tests/lab/lab"), "exec", "--", *command, str(Path(__file__).with_name("module_main.py"))],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env, text=True,
+            )  # fmt: skip
+            assert process.stdin is not None and process.stdout is not None
+            process.stdin.write(json.dumps(task))
+            process.stdin.close()
+            logged, told = journal.recv(1 << 20), [told_by(process.pid)]
+            while process.poll() is None:
+                told.append(told_by(process.pid))
+            printed = process.stdout.read()
+    finally:
+        subprocess.run(["rm", "-rf", str(place)], check=True)
+    assert process.returncode == 0 and slapd.may_log_in("journal", f"{CANARY}-inline"), printed
+    assert slapd.may_log_in("journal2", f"{CANARY}-file")
+    assert b"Invoked with" in logged and b"journal2" in logged
+    assert any("module_main" in one for one in told)
+    for secret in (CANARY, PASSWORD):
+        assert secret.encode() not in logged and secret not in printed and not any(secret in one for one in told)
+
+
+def told_by(pid: int) -> str:
+    """The arguments and the environment of a process, which others can see."""
+    try:
+        return "".join(Path(f"/proc/{pid}/{name}").read_text(errors="replace") for name in ("cmdline", "environ"))
+    except OSError:
+        return ""
+
+
 def restarted(slapd: ScratchSlapd, there: str, instead: str) -> None:
     slapd.stop()
     config = slapd.folder / "slapd.conf"
@@ -263,6 +317,33 @@ def test_what_a_server_does_not_let_us_do_is_one_sentence(
         assert error["ldap_result"] == word and hint in error["hint"], error
     finally:
         restarted(slapd, new, old)
+
+
+def test_a_search_that_takes_longer_than_the_server_allows_is_no_answer(lab: Any, serve_module: Callable[..., Any]) -> None:
+    """Without an index the server looks at every entry, once for each name; that takes it more than the second it has."""
+    crowd = "".join(
+        f"dn: cn=other{n},{directory.PEOPLE}\nobjectClass: device\nobjectClass: uidObject\ncn: other{n}\n"
+        + "".join(f"uid: x{n:05}{more}\n" for more in range(8))
+        + "\n"
+        for n in range(12_000)
+    )
+    limit = f'limits dn.exact="{directory.MANAGER}" size=unlimited size.prtotal=unlimited'
+    own = {"index objectClass,uid,": "index objectClass,", f"{limit} time=unlimited": f"{limit} time=1"}
+    folder = Path(f"/tmp/kubestead-slow-{os.getpid()}")
+    server = ScratchSlapd(
+        lab, folder, 3430, replace=own, entries={f"dn: {directory.MANAGER}": f"{crowd}dn: {directory.MANAGER}"}
+    )
+    try:
+        server.start()
+        people = [{"uid": f"t{n:05}y"} for n in range(1000)]
+        done = serve_module("ldap_account", {**server.login, **BASES, "accounts": people})
+        assert done.status != 0 and not done["changed"] and "Traceback" not in done.output, done["msg"]
+        error = done["error"]
+        assert error["ldap_result"] == "timeLimitExceeded" and "time limit" in error["hint"] and "index" in error["hint"], error
+        assert server.ldap("ldapsearch", "-LLL", "-b", directory.PEOPLE, "(uid=t*)", "dn").stdout == ""
+    finally:
+        server.stop()
+        subprocess.run(["rm", "-rf", str(folder)], check=True)
 
 
 def test_a_class_of_another_structure_and_a_right_that_lacks_name_the_entry(
