@@ -36,7 +36,8 @@ notes:
     C(certificatesigningrequests/approval) and C(approve) on the signer; with O(store.secret) also C(list), C(create),
     C(update) and C(delete) on C(secrets) of that namespace. The guide has the ClusterRole. Whoever may approve requests of
     this signer can become anybody in the cluster, so keep that credential as safe as an administrator's.
-  - A key that is damaged or encrypted is never overwritten, except with O(key_policy=always).
+  - A key that is damaged, or encrypted with another passphrase than O(key_passphrase), is never overwritten, except with
+    O(key_policy=always).
 extends_documentation_fragment:
   - kubestead.platform.attributes
   - kubestead.platform.attributes.actiongroup_k8s
@@ -194,6 +195,13 @@ options:
       - keep
       - always
     default: rotate_on_renew
+  key_passphrase:
+    description:
+      - Encrypts the private keys in the store, in PKCS#8. A key that is there and not encrypted leads to a new certificate.
+      - A key that is encrypted with another passphrase ends the entry with an error.
+      - kubectl cannot read encrypted keys, and M(kubestead.platform.kubeconfig_render) does not embed them.
+      - Reading an encrypted key takes some milliseconds, in every run.
+    type: str
   lifetime:
     description:
       - How long certificates are to be valid from their issue, such as V(30d), V(12h) or V(1d12h); a bare number is seconds.
@@ -316,7 +324,7 @@ entries:
     reason:
       description:
         - Why, such as V(missing), V(expiring), V(expired), V(not yet valid), V(groups changed), V(key changed),
-          V(key type changed), V(csr changed), V(signer changed), V(CA changed) or V(lifetime shortened).
+          V(key type changed), V(key not encrypted), V(csr changed), V(signer changed), V(CA changed) or V(lifetime shortened).
       returned: always
       type: str
     key_path:
@@ -451,6 +459,7 @@ SPEC: dict[str, dict[str, Any]] = {
         "default": "rotate_on_renew",
         "no_log": False,
     },
+    "key_passphrase": {"type": "str", "no_log": True},
     "lifetime": {"type": "str", "default": "30d"},
     "renew_before": {"type": "str", "default": "33%"},
     "signer": {"type": "str", "default": "kubernetes.io/kube-apiserver-client"},
@@ -476,7 +485,7 @@ def wire(params: dict[str, Any]) -> UserCertFlow:
         kube=kube,
         pairs=places[0],
         ledger=places[1],
-        keys=Keys(),
+        keys=Keys(params.get("key_passphrase")),
         login=PairLogin(login),
         clock=time.time,
         authority=LocalCa(ca["cert"], ca["key"], ca.get("passphrase")) if ca else None,

@@ -165,7 +165,9 @@ class _Walk:
         except FileNotFoundError:
             if self.rules is None or not self.rules.create:
                 raise
-            below = _make_below(self.descriptor, name, self.rules)
+            below, made = _make_below(self.descriptor, name, self.rules)
+            if made:
+                os.fsync(self.descriptor)
         self._move(below)
         self.real.append(name)
 
@@ -174,17 +176,36 @@ class _Walk:
         self.descriptor = descriptor
 
 
-def _make_below(folder: int, name: str, rules: Rules) -> int:
+def enter(folder: int, name: str, path: str, rules: Rules) -> int:
+    """A descriptor of the folder ``name`` in an open folder, checked as the last part of ``path`` is.
+
+    A missing one is made when the rules say so (bringing that to disk is the caller's), and FileNotFoundError otherwise.
+    """
+    try:
+        below = os.open(name, _FOLDER, dir_fd=folder)
+    except FileNotFoundError:
+        if not rules.create:
+            raise
+        below, _made = _make_below(folder, name, rules)
+    try:
+        _check_folder(path, os.fstat(below), rules, last=True)
+    except BaseException:
+        os.close(below)
+        raise
+    return below
+
+
+def _make_below(folder: int, name: str, rules: Rules) -> tuple[int, bool]:
+    """A new folder, open, and whether it was this call that made it: a parallel one may be faster."""
     made = True
     try:
         os.mkdir(name, 0o700, dir_fd=folder)
-    except FileExistsError:  # a parallel run was faster
+    except FileExistsError:
         made = False
     below = os.open(name, _FOLDER, dir_fd=folder)
     if made:
         give(below, rules)
-        os.fsync(folder)
-    return below
+    return below, made
 
 
 def _check_folder(path: str, found: os.stat_result, rules: Rules, *, last: bool) -> None:

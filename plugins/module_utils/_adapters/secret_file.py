@@ -13,8 +13,7 @@ import contextlib
 import os
 import secrets
 import stat
-from collections.abc import Iterator, Mapping
-from posixpath import basename, dirname, join
+from collections.abc import Iterator
 from typing import Optional
 
 from .._core.errors import Refused
@@ -34,7 +33,7 @@ from .safe_folder import (
     user_name,
 )
 
-_BIRTH = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+BIRTH = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_BYTES = 16 * 1024 * 1024
 # Not carried over: they speak about one content, or give rights to whoever runs it.
 _OF_THE_CONTENT = ("security.capability", "security.evm", "security.ima", "trusted.")
@@ -60,7 +59,7 @@ class SecretFiles:
                 descriptor = open_source(path)
             except FileNotFoundError:
                 return None
-            return _content(path, descriptor)[0]
+            return content_of(path, descriptor)[0]
 
     def find(self, path: str, *, owner: Optional[str] = None, group: Optional[str] = None) -> Optional[StoredFile]:
         """What stands at a destination; None when nothing does. Raises Refused where ``write`` would."""
@@ -87,7 +86,7 @@ class SecretFiles:
         """
         rules = Rules.of(owner, group, create=True)
         with explained(path, "written"), self._place(path, rules) as (folder, name):
-            old = _checked(path, folder, name, rules)
+            old = checked(path, folder, name, rules)
             if old is not None:
                 uid = old.st_uid if rules.uid is None else rules.uid
                 gid = old.st_gid if rules.gid is None else rules.gid
@@ -99,7 +98,7 @@ class SecretFiles:
         """Add one line to a 0600 file and bring it to disk; lines of parallel writers stay whole."""
         rules = Rules.of(owner, group, create=True)
         with explained(path, "written"), destination(path, rules) as (folder, name):
-            _checked(path, folder, name, rules)
+            checked(path, folder, name, rules)
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             descriptor = os.open(name, flags, 0o600, dir_fd=folder)
             with os.fdopen(descriptor, "wb", buffering=0) as stream:
@@ -138,40 +137,11 @@ class SecretFiles:
         with explained(path, "made"), opened_folder(absolute(path), Rules.of(owner, group, create=True)):
             pass
 
-    def fill(self, path: str, files: Mapping[str, bytes]) -> None:
-        """Put new 0600 files in a folder that is not in use yet, and bring all of it to disk; a kill leaves a part of them."""
-        with explained(path, "written"), opened_folder(absolute(path), Rules.of(None, None, create=True)) as folder:
-            for name, content in files.items():
-                descriptor = os.open(name, _BIRTH, 0o600, dir_fd=folder)
-                with os.fdopen(descriptor, "wb") as stream:
-                    stream.write(content)
-                    stream.flush()
-                    os.fsync(descriptor)
-            os.fsync(folder)
-
-    def switch_link(self, path: str, target: str) -> None:
-        """Make ``path`` a link to ``target``, or turn the link that is there, in a single rename."""
-        self.switch_links(dirname(absolute(path)), {basename(path): target})
-
-    def switch_links(self, path: str, links: Mapping[str, str]) -> None:
-        """The same for several links of one folder, one after the other."""
-        with explained(path, "linked"), opened_folder(absolute(path), Rules.of(None, None)) as folder:
-            for name, target in links.items():
-                old = lstat(folder, name)
-                if old is not None and not stat.S_ISLNK(old.st_mode):
-                    raise Refused(
-                        f"{join(path, name)} is not a symbolic link, and is not replaced by one.", hint="Move it away first."
-                    )
-                temporary = _temporary(name)
-                os.symlink(target, temporary, dir_fd=folder)
-                _put_in_place(folder, temporary, name)
-            os.fsync(folder)
-
 
 def _stored(path: str, folder: int, name: str, rules: Rules) -> Optional[StoredFile]:
-    if _checked(path, folder, name, rules) is None:
+    if checked(path, folder, name, rules) is None:
         return None
-    content, found = _content(path, os.open(name, READ, dir_fd=folder))
+    content, found = content_of(path, os.open(name, READ, dir_fd=folder))
     return StoredFile(
         content=content,
         mode=stat.S_IMODE(found.st_mode),
@@ -181,7 +151,7 @@ def _stored(path: str, folder: int, name: str, rules: Rules) -> Optional[StoredF
     )
 
 
-def _checked(path: str, folder: int, name: str, rules: Rules) -> Optional[os.stat_result]:
+def checked(path: str, folder: int, name: str, rules: Rules) -> Optional[os.stat_result]:
     """What stands at a destination, if it may be read and replaced; raises Refused otherwise."""
     old = lstat(folder, name)
     if old is None:
@@ -200,7 +170,8 @@ def _checked(path: str, folder: int, name: str, rules: Rules) -> Optional[os.sta
     return old
 
 
-def _content(path: str, descriptor: int) -> tuple[bytes, os.stat_result]:
+def content_of(path: str, descriptor: int) -> tuple[bytes, os.stat_result]:
+    """What an open file holds, and what it is; closes it. Raises Refused for what is no file, or is too large."""
     with os.fdopen(descriptor, "rb") as stream:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
@@ -213,7 +184,7 @@ def _content(path: str, descriptor: int) -> tuple[bytes, os.stat_result]:
 
 def _replace(folder: int, name: str, content: bytes, rules: Rules, mode: int) -> None:
     temporary = _temporary(name)
-    descriptor = os.open(temporary, _BIRTH, 0o600, dir_fd=folder)
+    descriptor = os.open(temporary, BIRTH, 0o600, dir_fd=folder)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             give(descriptor, rules)
@@ -246,16 +217,12 @@ def _keep_attributes(folder: int, name: str, descriptor: int) -> None:
 
 
 def _rename(folder: int, temporary: str, name: str) -> None:
-    _put_in_place(folder, temporary, name)
-    os.fsync(folder)
-
-
-def _put_in_place(folder: int, temporary: str, name: str) -> None:
     try:
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
         os.unlink(temporary, dir_fd=folder)
         raise
+    os.fsync(folder)
 
 
 def _temporary(name: str) -> str:

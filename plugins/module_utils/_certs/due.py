@@ -39,6 +39,7 @@ def _key_reasons(person: Person, certificate: Certificate, key: Optional[KeyFact
     found = {
         "key changed": certificate.public_key_hash != key.public_key_hash,
         "key type changed": key.key_type != wanted.key_type and not wanted.keeps_keys,
+        "key not encrypted": wanted.encrypts_keys and not key.encrypted,
     }
     return tuple(reason for reason, true in found.items() if true)
 

@@ -34,10 +34,11 @@ class StoredPair:
 
 @dataclass(frozen=True)
 class KeyFacts:
-    """What may be known of a private key: its type, named as in the option key_type, and its public half."""
+    """What may be known of a private key: its type, named as in the option key_type, its public half, and how it is stored."""
 
     key_type: str
     public_key_hash: str
+    encrypted: bool = False
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,8 @@ def _present(person: Person, wanted: Wanted, seen: Seen, objects: tuple[Obj, ...
     request = None
     if attempt is not None:
         request = next((obj for obj in objects if obj["metadata"]["name"] == attempt.object_name), None)
-    job = Job(person, pair, attempt, request, tuple(one for one in pair.attempts if one is not attempt), objects)
+    begun = pair.attempts if pair.leftover is None else (*pair.attempts, pair.leftover)
+    job = Job(person, pair, attempt, request, tuple(one for one in begun if one is not attempt), objects)
     action = "updated" if pair.certificate is not None else "created"
     facts = {**_places(pair, person), "groups": list(person.groups)}
     error = _refusal(person, wanted, seen, job)
@@ -203,7 +204,7 @@ def request_target(obj: Obj, user: str) -> str:
 def _refusal(person: Person, wanted: Wanted, seen: Seen, job: Job) -> Optional[CollError]:
     """Why nothing is requested for a person: a key that would be lost, a foreign request, or rights nobody granted."""
     if job.pair.key_damaged and wanted.key_policy != "always":
-        return key_unreadable(person.name, job.pair.key_path)
+        return key_unreadable(person.name, job.pair.key_path, passphrase=wanted.encrypts_keys)
     if job.attempt is not None and job.request is not None:
         found = differences(job.request, job.attempt, seen.requester)
         if found:

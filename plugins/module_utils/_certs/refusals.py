@@ -51,10 +51,11 @@ def timed_out(user: str, stands: Standing, seconds: int) -> CollError:
     )
 
 
-def key_unreadable(user: str, path: str) -> Refused:
+def key_unreadable(user: str, path: str, *, passphrase: bool) -> Refused:
     """The refusal to replace a key that cannot be read: it may be encrypted, or be the only copy of something."""
+    encrypted = "encrypted with another passphrase than key_passphrase" if passphrase else "encrypted"
     return Refused(
-        f"user {user!r}: the key in {path} is damaged, or encrypted, and is not overwritten.",
+        f"user {user!r}: the key in {path} is damaged, or {encrypted}, and is not overwritten.",
         hint="Restore it, move it away, or set key_policy: always to have a new one in its place.",
     )
 

@@ -62,6 +62,7 @@ class Wanted:
     people: tuple[Person, ...]
     key_type: str = "ecdsa-p256"
     key_policy: str = "rotate_on_renew"
+    encrypts_keys: bool = False
     renew_before: RenewBefore = RenewBefore(percent=33)
     signer: str = "kubernetes.io/kube-apiserver-client"
     approve: str = "auto"
@@ -100,6 +101,7 @@ def read_wanted(params: Mapping[str, Any]) -> Wanted:
         people=people,
         key_type=params["key_type"],
         key_policy=params["key_policy"],
+        encrypts_keys=params.get("key_passphrase") is not None,
         renew_before=_renew_before(params["renew_before"]),
         signer=LOCAL if local else _signer(params["signer"]),
         approve=params["approve"],

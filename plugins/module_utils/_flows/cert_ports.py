@@ -22,7 +22,13 @@ class KeyMaker(Protocol):
     """Private keys, signing requests, randomness."""
 
     def make(self, key_type: str) -> bytes:
-        """A new private key as PEM."""
+        """A new private key as PEM, as this run stores keys."""
+
+    def seal(self, key_pem: bytes) -> bytes:
+        """A stored key as this run stores keys."""
+
+    def plain(self, key_pem: bytes) -> bytes:
+        """A stored key without encryption."""
 
     def sign(self, key_pem: bytes, person: Person) -> str:
         """A signing request for a person, as PEM."""

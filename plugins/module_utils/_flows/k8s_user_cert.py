@@ -98,7 +98,7 @@ class UserCertFlow:
         stored = self._out.pairs.read(name).current
         if stored is None or stored.key_pem is None or stored.certificate_pem is None:
             raise Conflict(f"user {name!r}: the pair vanished before the login was tried.")
-        return self._out.login.who(stored.certificate_pem.decode("ascii"), stored.key_pem)
+        return self._out.login.who(stored.certificate_pem.decode("ascii"), self._out.keys.plain(stored.key_pem))
 
     def decide(self, seen: Seen) -> Plan:
         """Delegates to the domain, and keeps the jobs behind the steps."""
@@ -139,7 +139,10 @@ class UserCertFlow:
             if same and not differences(obj, attempt, self._desk.requester):
                 self._write_down(planning.issued_lines(job.person.name, (obj,), int(self._out.clock())), seen_before=True)
                 self._desk.remove(obj)
-        self._out.pairs.drop(job.person.name, attempt.version)
+        if attempt.version == job.pair.version:  # the one that made the present pair, which stays
+            self._out.pairs.settle(job.person.name)
+        else:
+            self._out.pairs.drop(job.person.name, attempt.version)
 
     def _make_key(self, step: Step) -> None:
         """A key and its request, both on disk before anything is sent."""
@@ -172,7 +175,7 @@ class UserCertFlow:
         if self._wanted.keeps_keys and job.pair.key is not None:
             current = self._out.pairs.read(job.person.name).current
             if current is not None and current.key_pem is not None:
-                return current.key_pem, job.pair.key
+                return self._out.keys.seal(current.key_pem), job.pair.key
         key_pem = self._out.keys.make(self._wanted.key_type)
         facts = self._out.keys.inspect(key_pem)
         if facts is None:

@@ -126,7 +126,8 @@ class World:
         ledger: Any = LedgerFile(str(self.folder))
         if self.in_secrets:
             pairs, ledger = SecretPairs(self.api, "people", "{name}-certificate"), SecretLedger(self.api, "people")
-        outside = Outside(self.api, pairs, ledger, Keys(), self.login, lambda: self.now, self.authority)
+        keys = Keys(params.get("key_passphrase"))
+        outside = Outside(self.api, pairs, ledger, keys, self.login, lambda: self.now, self.authority)
         return UserCertFlow.from_params(params, outside)
 
     def run(self, *users: Any, check: bool = False, **changes: Any) -> Done:

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 from ansible_collections.kubestead.platform.plugins.module_utils._adapters.keys import Keys
 from ansible_collections.kubestead.platform.plugins.module_utils._certs.certificate import read_certificate
-from ansible_collections.kubestead.platform.plugins.module_utils._core.errors import Denied, Refused
+from ansible_collections.kubestead.platform.plugins.module_utils._core.errors import BadInput, Denied, Refused
 from ansible_collections.kubestead.platform.plugins.module_utils._core.plan import render_diff
 from cryptography.hazmat.primitives import serialization
 
@@ -23,8 +23,8 @@ from .conftest import World
 ANNA = {"name": "anna", "groups": ["team-red", "team-blue"]}
 
 
-def belongs_together(world: World, name: str) -> bool:
-    facts = Keys().inspect(world.key(name))
+def belongs_together(world: World, name: str, passphrase: Optional[str] = None) -> bool:
+    facts = Keys(passphrase).inspect(world.key(name))
     return facts is not None and facts.public_key_hash == read_certificate(world.certificate(name)).public_key_hash
 
 
@@ -143,14 +143,46 @@ def test_a_key_in_another_form_is_read_and_kept(world: World, form: str, key_typ
 
 
 def test_an_encrypted_key_is_not_overwritten(world: World) -> None:
-    world.run("anna")
-    key = serialization.load_pem_private_key(world.key("anna"), None)
-    sealed = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"secret")
-    )
-    (world.folder / "anna.key").resolve().write_bytes(sealed)
-    assert "encrypted" in world.run("anna").error("anna")
-    assert world.key("anna") == sealed
+    world.run("anna", key_passphrase="right")
+    sealed = world.key("anna")
+    for passphrase, said in ((None, "or encrypted, and"), ("wrong", "encrypted with another passphrase than key_passphrase")):
+        for policy in ("rotate_on_renew", "keep"):
+            assert said in world.run("anna", key_passphrase=passphrase, key_policy=policy).error("anna")
+            assert world.key("anna") == sealed
+    assert world.run("anna", key_passphrase="wrong", key_policy="always").action("anna") == ("updated", "key unreadable")
+    assert world.run("anna", key_passphrase="right").error("anna") and belongs_together(world, "anna", "wrong")
+
+
+@pytest.mark.parametrize("policy", ["keep", "rotate_on_renew"])
+def test_keys_are_encrypted_on_request_and_stay_so(world: World, policy: str) -> None:
+    world.run("anna", key_policy=policy)
+    before = Keys().inspect(world.key("anna"))
+    options = {"key_policy": policy, "key_passphrase": "räksmörgås"}
+    done = world.run("anna", verify_login=True, **options)
+    assert done.action("anna") == ("updated", "key not encrypted")
+    assert world.key("anna").startswith(b"-----BEGIN ENCRYPTED PRIVATE KEY-----")
+    assert not any(b"BEGIN PRIVATE" in path.read_bytes() for path in world.folder.rglob("*") if path.is_file())
+    assert belongs_together(world, "anna", "räksmörgås")
+    after = Keys("räksmörgås").inspect(world.key("anna"))
+    assert before is not None and after is not None
+    assert (before.public_key_hash == after.public_key_hash) == (policy == "keep")
+    again = world.run("anna", verify_login=True, **options)
+    assert again.action("anna") == ("unchanged", "") and again["anna"].facts["login"]
+
+
+@pytest.mark.parametrize("stage", ["keys", "approve", "install"])
+def test_a_killed_run_with_encrypted_keys_is_continued(world: World, stage: str) -> None:
+    world.killed_run(stage, "anna", key_passphrase="right")
+    made = [path.read_bytes() for path in world.folder.glob(".pairs/anna/2*/tls.key")]
+    assert world.run("anna", key_passphrase="right")["anna"].error is None
+    assert [world.key("anna")] == made and world.requests() == {}
+
+
+@pytest.mark.parametrize("passphrase", ["", "ä" * 512])
+def test_a_passphrase_that_cannot_be_used_ends_the_run_before_it_begins(world: World, passphrase: str) -> None:
+    with pytest.raises(BadInput, match="1 to 1023 bytes"):
+        world.run("anna", key_passphrase=passphrase)
+    assert not world.folder.exists()
 
 
 @pytest.mark.parametrize("key_type", ["ecdsa-p384", "ed25519", "rsa-2048"])
@@ -324,6 +356,18 @@ def test_a_killed_run_is_continued_and_not_repeated(world: World, stage: str, re
     assert len({line["credential_id"] for line in world.ledger()}) == len(world.ledger()) == (4 if renewing else 2)
     world.api.calls.clear()
     assert not world.run("anna", "bert").changed and world.api.calls == []
+
+
+def test_a_renewal_that_comes_before_the_clean_up_withdraws_the_request_of_the_present_pair(world: World) -> None:
+    no_deletion = forbid("DELETE", "kubestead-anna")
+    world.api.on_write.append(no_deletion)
+    world.killed_run("install", "anna")
+    world.api.on_write.remove(no_deletion)
+    assert len(world.requests()) == 1
+    done = world.run({"name": "anna", "groups": ["team-red"]})
+    assert done.action("anna") == ("updated", "groups changed")
+    assert world.requests() == {} and belongs_together(world, "anna")
+    assert not world.run({"name": "anna", "groups": ["team-red"]}).changed
 
 
 def test_an_attempt_for_other_groups_is_withdrawn_and_what_it_issued_is_written_down(world: World) -> None:

@@ -28,6 +28,7 @@ def store(folder: Path) -> PairStore:
 def fill(pairs: PairStore, version: str = V1) -> None:
     pairs.prepare("anna", version, b"key of " + version.encode(), b"{}")
     pairs.install("anna", version, f"certificate of {version}")
+    pairs.settle("anna")
 
 
 def test_the_links_never_change_and_lead_to_the_present_pair(tmp_path: Path) -> None:
@@ -49,8 +50,8 @@ def test_files_and_folders_are_for_the_owner_only(tmp_path: Path) -> None:
 
 
 def test_a_kill_at_any_system_call_leaves_one_whole_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every rename, link, open and removal of a renewal is where a run may end."""
-    names = ("rename", "symlink", "open", "unlink", "mkdir", "rmdir")
+    """Every call of a renewal that changes something, and some that look, is where a run may end."""
+    names = ("rename", "symlink", "open", "unlink", "mkdir", "rmdir", "fsync", "readlink")
     for stop_at in range(200):
         folder = tmp_path / str(stop_at)
         fill(store(folder))
@@ -81,6 +82,33 @@ def test_a_kill_at_any_system_call_leaves_one_whole_pair(tmp_path: Path, monkeyp
     else:
         raise AssertionError("the run never came to its end")
     assert stop_at > 20
+
+
+def test_what_must_not_be_lost_is_on_disk_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key and all folders on the way to it when ``prepare`` returns, the certificate before the link is turned."""
+    pairs, brought = store(tmp_path), set()
+    fsync, turn = os.fsync, os.symlink
+
+    def noting(descriptor: int) -> None:
+        fsync(descriptor)
+        brought.add(os.readlink(f"/proc/self/fd/{descriptor}"))
+
+    monkeypatch.setattr(os, "fsync", noting)
+    pairs.prepare("anna", V1, b"key", b"{}")
+    folder = f"{tmp_path}/people/.pairs"
+    key = {folder, f"{folder}/anna", f"{folder}/anna/{V1}", f"{folder}/anna/{V1}/tls.key", f"{folder}/anna/{V1}/request.json"}
+    assert key <= brought
+
+    def turning(target: str, name: str, **place: int) -> None:
+        assert {f"{folder}/anna/{V1}", f"{folder}/anna/{V1}/tls.crt"} <= brought
+        turn(target, name, **place)
+
+    brought.clear()
+    monkeypatch.setattr(os, "symlink", turning)
+    pairs.install("anna", V1, "certificate")
+    brought.clear()
+    pairs.settle("anna")
+    assert {f"{folder}/anna", f"{tmp_path}/people"} <= brought
 
 
 def test_a_file_where_a_link_belongs_is_refused(tmp_path: Path) -> None:
@@ -189,7 +217,6 @@ def test_an_older_pair_that_a_kill_left_is_removed(tmp_path: Path) -> None:
     pairs = store(tmp_path)
     fill(pairs)
     fill(pairs, V2)
-    pairs.settle("anna")
     old = tmp_path / "people" / ".pairs" / "anna" / V1
     old.mkdir(mode=0o700)
     (old / "tls.key").write_bytes(b"old")
