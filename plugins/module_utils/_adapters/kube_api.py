@@ -25,6 +25,7 @@ with suppress(ImportError):  # said in words by deps.need
 _PAGE = "500"
 _CONNECTIONS = 32
 _FIRST_PAUSE = 0.25
+_STARTING = 10.0  # seconds that a restarted server may take until it knows logins and rights again
 _CONTENT_TYPES = {"PATCH": "application/merge-patch+json"}
 
 
@@ -80,6 +81,15 @@ class KubeApiClient:
             time.sleep(wait)
             pause *= 2
 
+    def text(self, path: str, query: Optional[Mapping[str, str]] = None) -> str:
+        """One GET of what is not JSON, such as a log."""
+        attempt = kube_errors.attempt("GET", path)
+        with self._translated(attempt):
+            response = self._send("GET", path, None, query, preload=True, accept="text/plain, */*")
+        if response.status >= 300:
+            raise self._error(response, attempt)
+        return bytes(response.data).decode("utf-8", "replace")
+
     def list_all(self, path: str, query: Optional[Mapping[str, str]] = None) -> Listing:
         """A paged LIST; begun anew without pages when the server forgot the snapshot on the way."""
         objects: list[Mapping[str, Any]] = []
@@ -103,26 +113,24 @@ class KubeApiClient:
     ) -> Iterator[dict[str, Any]]:
         """Events until ``seconds`` are over; see the port."""
         end = time.monotonic() + seconds
-        version, opened = resource_version, False
+        state = _WatchState(resource_version)
         attempt = kube_errors.attempt("WATCH", path)
         while time.monotonic() < end:
             try:
-                response = self._open_watch(path, version, end, query, attempt)
-                opened = True
+                if state.forgotten:
+                    listing = self.list_all(path, query)
+                    state.goes_on(listing.resource_version)
+                    yield from ({"type": "ADDED", "object": dict(found)} for found in listing.objects)
+                response = self._open_watch(path, state.version, end, query, attempt)
+                state.goes_on(state.version)
                 for event in self._events(response, end, attempt):
-                    version = str((event["object"].get("metadata") or {}).get("resourceVersion") or version)
+                    state.version = str((event["object"].get("metadata") or {}).get("resourceVersion") or state.version)
                     if event["type"] != "BOOKMARK":
                         yield event
             except BackendFailed as exc:
-                status = exc.facts.get("status")
-                if status == 410:
-                    listing = self.list_all(path, query)
-                    version = listing.resource_version
-                    yield from ({"type": "ADDED", "object": dict(found)} for found in listing.objects)
-                elif not opened or not isinstance(status, int) or (400 <= status < 500 and status != 429):
+                if not state.may_go_on(exc):
                     raise
-                else:
-                    time.sleep(min(_FIRST_PAUSE, max(0.0, end - time.monotonic())))
+                time.sleep(min(_FIRST_PAUSE, max(0.0, end - time.monotonic())))
 
     def _open_watch(
         self, path: str, version: str, end: float, query: Optional[Mapping[str, str]], attempt: kube_errors.Attempt
@@ -163,8 +171,11 @@ class KubeApiClient:
         *,
         preload: bool,
         read_timeout: Optional[float] = None,
+        accept: str = "",
     ) -> Any:
         headers = self._headers.copy()
+        if accept:
+            headers["Accept"] = accept
         data = None
         if body is not None:
             data = json.dumps(body).encode("utf-8")
@@ -202,6 +213,34 @@ class KubeApiClient:
             yield
         except (HTTPError, OSError) as exc:
             raise kube_errors.from_transport(exc, attempt, self._login, self._timeout) from None
+
+
+class _WatchState:
+    """How far a watch is, and what its last failure means for it."""
+
+    def __init__(self, version: str) -> None:
+        self.version = version
+        self.forgotten = False
+        self._opened = False
+        self._refused_since: Optional[float] = None
+
+    def goes_on(self, version: str) -> None:
+        """The server answered; what follows comes after ``version``."""
+        self.version, self.forgotten = version, False
+        self._opened, self._refused_since = True, None
+
+    def may_go_on(self, error: BackendFailed) -> bool:
+        """Whether to try again. A server that is starting knows neither logins nor rights for some seconds."""
+        status = error.facts.get("status")
+        if status == 410:
+            self.forgotten = True
+            return True
+        if status in (401, 403) and self._opened:
+            now = time.monotonic()
+            self._refused_since = self._refused_since or now
+            return now - self._refused_since < _STARTING
+        lasting = not isinstance(status, int) or (400 <= status < 500 and status != 429)
+        return (self._opened or self.forgotten) and not lasting
 
 
 def _headers(login: KubeLogin) -> Any:

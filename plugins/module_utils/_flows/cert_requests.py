@@ -92,7 +92,10 @@ class RequestDesk:
         self._take_endings((self.objects[step.entry] for step in steps), waiting, ended)
         broken = self._watch(waiting, ended) if waiting else None
         if waiting:  # a last look, in case the watch lost something
-            self._take_endings(self._kube.list_all(REQUESTS, _OURS).objects, waiting, ended)
+            try:
+                self._take_endings(self._kube.list_all(REQUESTS, _OURS).objects, waiting, ended)
+            except BackendFailed as exc:
+                broken = broken or exc
         for step in waiting.values():
             ended[step] = broken or timed_out(self._name(step), standing(self.objects[step.entry]), self._wait)
         return ended

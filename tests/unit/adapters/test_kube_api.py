@@ -7,11 +7,13 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Callable, Optional
 
 import pytest
+from ansible_collections.kubestead.platform.plugins.module_utils._adapters import kube_api
 from ansible_collections.kubestead.platform.plugins.module_utils._adapters.kube_api import KubeApiClient
 from ansible_collections.kubestead.platform.plugins.module_utils._core.errors import BackendFailed, CollError, Denied
 
@@ -164,6 +166,30 @@ def test_an_expired_watch_begins_again_with_a_list(server: Server, client, expir
     assert [next(events)["type"] for _time in range(2)] == ["ADDED", "MODIFIED"]
     events.close()
     assert "resourceVersion=20" in server.requests[2][1]
+
+
+@pytest.mark.parametrize("code", [401, 403, 500, 503])
+def test_a_watch_goes_on_while_its_server_starts_again(server: Server, client, code: int) -> None:
+    listing = {"metadata": {"resourceVersion": "20"}, "items": []}
+    refusal = (code, status(code, "Starting"))
+    server.script(
+        *((200, event("ADDED", "one", "5")), refusal, (410, status(410, "Expired")), refusal, refusal),
+        *((200, listing), refusal, (200, event("ADDED", "two", "21"))),
+    )
+    events = client().watch(PODS, "4", seconds=20)
+    assert [next(events)["object"]["metadata"]["name"] for _time in range(2)] == ["one", "two"]
+    events.close()
+
+
+def test_a_watch_that_is_refused_for_good_says_so_before_its_time_is_over(
+    server: Server, client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kube_api, "_STARTING", 0.5)
+    server.script((200, event("ADDED", "one", "5")), (403, status(403, "Forbidden")))
+    events, began = client().watch(PODS, "4", seconds=20), time.monotonic()
+    next(events)
+    fails(lambda: next(events), Denied)
+    assert 0.4 < time.monotonic() - began < 5
 
 
 def test_a_watch_that_may_not_begin_is_an_error(server: Server, client) -> None:
