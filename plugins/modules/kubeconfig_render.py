@@ -215,7 +215,8 @@ options:
           user:
             description:
               - The entry's content in kubeconfig's own keys. Needed unless the entry or some of its keys are removed.
-              - Only one way to log in can be given (certificate and key, token, user name and password, exec, or oidc).
+              - Only one way to log in can be given (certificate and key, tls_secret, token, user name and password, exec, or
+                oidc).
             type: dict
             suboptions:
               client-certificate:
@@ -302,6 +303,23 @@ options:
                     description:
                       - What to say when the command is missing.
                     type: str
+              tls_secret:
+                description:
+                  - A Secret with C(tls.crt) and C(tls.key), such as those that M(kubestead.platform.k8s_user_cert) keeps with
+                    O(kubestead.platform.k8s_user_cert#module:store.secret). It is read at the API server that the connection
+                    options name, and its certificate and key are written as data, whatever O(embed) says.
+                type: dict
+                suboptions:
+                  namespace:
+                    description:
+                      - Namespace of the Secret.
+                    type: str
+                    required: true
+                  name:
+                    description:
+                      - Name of the Secret.
+                    type: str
+                    required: true
               oidc:
                 description:
                   - Logs in at an OpenID Connect provider through kubelogin, a plugin of kubectl that each person installs. It
@@ -521,6 +539,12 @@ options:
     type: list
     elements: path
     default: []
+  expected_secrets:
+    description:
+      - The same for Secrets that O(files[].users[].user.tls_secret) names, as C(namespace/name).
+    type: list
+    elements: str
+    default: []
   verify:
     description:
       - V(none) trusts the write.
@@ -536,7 +560,7 @@ options:
     default: none
 requirements:
   - PyYAML >= 5.4
-  - urllib3, for O(verify=login), O(files[].secret) and O(files[].configmap)
+  - urllib3, for O(verify=login), O(files[].secret), O(files[].configmap) and O(files[].users[].user.tls_secret)
   - cryptography, to compare keys with certificates and to warn about those that expire; without it neither is done
 seealso:
   - module: kubestead.platform.k8s_user_cert
@@ -743,6 +767,7 @@ _USER = {
     "password": _SECRET,
     "exec": {"type": "dict", "options": _EXEC},
     "oidc": {"type": "dict", "options": _OIDC},
+    "tls_secret": {"type": "dict", "options": {"namespace": _NAME, "name": _NAME}, "no_log": False},
     "as": _TEXT,
     "as-uid": _TEXT,
     "as-groups": _TEXTS,
@@ -802,6 +827,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "warn_before": {"type": "str", "default": "7d"},
     "embed": {"type": "bool", "default": False},
     "expected_files": {"type": "list", "elements": "path", "default": []},
+    "expected_secrets": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "verify": {"type": "str", "choices": ["none", "parse", "login"], "default": "none"},
 }
 
@@ -809,7 +835,7 @@ SPEC: dict[str, dict[str, Any]] = {
 def wire(params: dict[str, Any], check_mode: bool) -> RenderFlow:
     """The flow for a task's options."""
     need("yaml")
-    if params["verify"] == "login" or any(file.get("secret") or file.get("configmap") for file in params["files"]):
+    if params["verify"] == "login" or any(_in_cluster(file) for file in params["files"]):
         need("urllib3")
     store = SecretFiles(follow_links=True)
     judged = certificate_check.AVAILABLE
@@ -825,6 +851,12 @@ def wire(params: dict[str, Any], check_mode: bool) -> RenderFlow:
         pair_problem=certificate_check.pair_problem if judged else None,
     )
     return RenderFlow.from_params(params, outside, check_mode=check_mode)
+
+
+def _in_cluster(file: dict[str, Any]) -> bool:
+    """Whether the file, or a part of it, is in an object."""
+    users = [entry.get("user") or {} for entry in file.get("users") or ()]
+    return bool(file.get("secret") or file.get("configmap") or any(user.get("tls_secret") for user in users))
 
 
 def main() -> None:

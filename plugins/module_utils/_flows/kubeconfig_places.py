@@ -17,6 +17,8 @@ from .._kubeconfig.draft import Draft
 from .._kubeconfig.wanted import WantedFile
 
 Found = Union[StoredFile, CollError, None]
+Content = Union[bytes, CollError, None]
+There = Union[Mapping[str, Any], CollError, None]
 Facts = Mapping[str, object]
 Make = Callable[[Optional[StoredFile]], Draft]
 _ATTEMPTS = 20
@@ -107,34 +109,43 @@ class ObjectPlaces:
         self._concurrency = concurrency
 
     def find_all(self, files: Sequence[WantedFile]) -> dict[str, Found]:
-        """What stands in each place, by the file's name: one LIST per namespace and kind, or a GET where it is one object."""
-        found: dict[str, Found] = {}
-        by_list: dict[str, list[WantedFile]] = {}
-        for file in files:
-            by_list.setdefault(_at(file).collection, []).append(file)
+        """What stands in each place, by the file's name."""
+        contents = self.contents([_at(file) for file in files])
+        return {file.name: _stored(file, contents[_at(file)]) for file in files}
+
+    def contents(self, places: Iterable[place.ObjectPlace]) -> dict[place.ObjectPlace, Content]:
+        """The content of each place: one LIST per namespace and kind, or a GET where it is one object."""
+        by_list: dict[str, list[place.ObjectPlace]] = {}
+        for at in places:
+            by_list.setdefault(at.collection, []).append(at)
+        found: dict[place.ObjectPlace, Content] = {}
         for collection, members in by_list.items():
-            try:
-                objects = self._list(collection) if len({_at(file).path for file in members}) > 1 else None
-            except CollError as exc:
-                found.update((file.name, exc) for file in members)
-                continue
-            if objects is None:
-                answers = pool.each(members, self.find, concurrency=self._concurrency)
-                found.update((file.name, answer) for file, answer in answers)
-                continue
-            for file in members:
-                found[file.name] = _stored_or_error(file, objects.get(_at(file).name))
+            objects = self._objects(collection, {at.path: at for at in members})
+            found.update((at, _content(at, objects[at.path])) for at in members)
         return found
+
+    def _objects(self, collection: str, wanted: Mapping[str, place.ObjectPlace]) -> Mapping[str, There]:
+        """Objects by their path."""
+        try:
+            listed = self._list(collection) if len(wanted) > 1 else None
+        except CollError as exc:
+            return dict.fromkeys(wanted, exc)
+        if listed is not None:
+            return {path: listed.get(at.name) for path, at in wanted.items()}
+        return dict(pool.each(wanted, self._get, concurrency=self._concurrency))
 
     def find(self, file: WantedFile) -> Optional[StoredFile]:
         """What stands there."""
-        return _stored(file, self._get(file))
+        there = self._get(_at(file).path)
+        content = None if there is None else place.content_of(_at(file), there)
+        return None if content is None else _as_file(file, content)
 
     def change(self, file: WantedFile, make: Make) -> Facts:
         """Read, merge and patch, again when somebody else was faster."""
         for _attempt in range(_ATTEMPTS):
-            there = self._get(file)
-            made = make(_stored(file, there))
+            there = self._get(_at(file).path)
+            content = None if there is None else place.content_of(_at(file), there)
+            made = make(None if content is None else _as_file(file, content))
             if made.action == "unchanged":
                 return {}
             try:
@@ -155,9 +166,9 @@ class ObjectPlaces:
         else:
             self._server.call("PATCH", target.path, place.patch(target, there, None))
 
-    def _get(self, file: WantedFile) -> Optional[Mapping[str, Any]]:
+    def _get(self, path: str) -> Optional[Mapping[str, Any]]:
         try:
-            return self._server.call("GET", _at(file).path)
+            return self._server.call("GET", path)
         except BackendFailed as exc:
             if exc.facts.get("status") == 404:
                 return None
@@ -186,13 +197,18 @@ def _at(file: WantedFile) -> place.ObjectPlace:
     return file.place
 
 
-def _stored(file: WantedFile, there: Optional[Mapping[str, Any]]) -> Optional[StoredFile]:
-    content = None if there is None else place.content_of(_at(file), there)
-    return None if content is None else StoredFile(content, file.mode, "", "", True)
+def _stored(file: WantedFile, content: Content) -> Found:
+    return _as_file(file, content) if isinstance(content, bytes) else content
 
 
-def _stored_or_error(file: WantedFile, there: Optional[Mapping[str, Any]]) -> Found:
+def _as_file(file: WantedFile, content: bytes) -> StoredFile:
+    return StoredFile(content, file.mode, "", "", True)
+
+
+def _content(at: place.ObjectPlace, there: There) -> Content:
+    if there is None or isinstance(there, CollError):
+        return there
     try:
-        return _stored(file, there)
+        return place.content_of(at, there)
     except CollError as exc:
         return exc

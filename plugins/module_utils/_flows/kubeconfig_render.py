@@ -19,7 +19,7 @@ from .._core.units import seconds
 from .._kubeconfig.advice import EndOf, advice
 from .._kubeconfig.codec import Document
 from .._kubeconfig.draft import Draft, draft
-from .._kubeconfig.embed import Expected, PairProblem, Source, check_pairs, embedded, source_paths
+from .._kubeconfig.embed import At, Expected, PairProblem, Source, check_pairs, embedded, sources_of
 from .._kubeconfig.login import logins_of, own_values
 from .._kubeconfig.reshape import joined, rebased
 from .._kubeconfig.wanted import WantedFile, check_path, files_from_params
@@ -70,7 +70,12 @@ class Settings:
             raise BadInput(f"backup_count is {params['backup_count']}.", hint="Keep at least one, or leave backup out.")
         return cls(
             embed=params["embed"],
-            expected=frozenset(check_path(path, "expected_files:") for path in params["expected_files"] or ()),
+            expected=frozenset(
+                (
+                    *(check_path(path, "expected_files:") for path in params["expected_files"] or ()),
+                    *(str(secret) for secret in params["expected_secrets"] or ()),
+                )
+            ),
             verify=params["verify"],
             soon=seconds(params["warn_before"], "warn_before"),
             backups=params["backup_count"] if params["backup"] else 0,
@@ -99,7 +104,7 @@ class RenderFlow:
         self._settings = settings
         self._outside = outside
         self._by_entry = {entry_key(KIND, file.name): file for file in files}
-        self._sources: Mapping[str, Union[Source, CollError]] = {}
+        self._sources: Mapping[At, Union[Source, CollError]] = {}
         self._taken_over: Mapping[str, Union[Optional[bytes], CollError]] = {}
         stamp = datetime.fromtimestamp(outside.clock(), timezone.utc).strftime("%Y%m%dT%H%M%SZ")
         self._in_files = FilePlaces(
@@ -114,8 +119,7 @@ class RenderFlow:
 
     def observe(self) -> Seen:
         """Each source once, each destination once; with login checks, those files that will not change."""
-        paths = source_paths(self._files) if self._settings.embed else ()
-        self._sources = dict(self._each(paths, self._read_source))
+        self._sources = self._read_sources(sources_of(self._files, paths=self._settings.embed))
         taken = dict.fromkeys(path for file in self._files if file.present for path in file.merge_from)
         self._taken_over = dict(self._each(taken, self._outside.store.read))
         on_disk = [file for file in self._files if file.place is None]
@@ -206,9 +210,10 @@ class RenderFlow:
 
     def _complete(self, file: WantedFile) -> WantedFile:
         """The file with the contents of its sources; the first source that could not be read is the file's error."""
-        if not self._settings.embed or not file.present:
+        if not file.present:
             return file
-        return embedded(file, {path: _found(self._sources[path]) for path in source_paths([file])})
+        paths = self._settings.embed
+        return embedded(file, {at: _found(self._sources[at]) for at in sources_of([file], paths=paths)}, paths=paths)
 
     def _joined(self, file: WantedFile) -> Optional[Document]:
         """The files to take over, as one document; those that are not there are left out, as kubectl does."""
@@ -220,10 +225,15 @@ class RenderFlow:
     def _each(self, things: Iterable[T], call: Callable[[T], R]) -> Iterable[tuple[T, Union[R, CollError]]]:
         return pool.each(things, call, concurrency=self._settings.concurrency)
 
-    def _read_source(self, path: str) -> Source:
-        if self._settings.check_mode and path in self._settings.expected:
-            return Expected(path)
-        return self._outside.store.read(path)
+    def _read_sources(self, places: Sequence[At]) -> dict[At, Union[Source, CollError]]:
+        """Files one by one, Secrets by one LIST; those that an earlier task of a check run would have made are not read."""
+        there = self._settings.expected if self._settings.check_mode else frozenset()
+        found: dict[At, Union[Source, CollError]] = {at: Expected(_named(at)) for at in places if _named(at) in there}
+        files = [at for at in places if isinstance(at, str) and at not in found]
+        found.update(self._each(files, self._outside.store.read))
+        in_secrets = self._in_objects.contents([at for at in places if not isinstance(at, str) and at not in found])
+        found.update((at, content) for at, content in in_secrets.items())
+        return found
 
     def _drafted(self, file: WantedFile, stored: Found) -> Union[Draft, CollError]:
         try:
@@ -273,6 +283,11 @@ def _found(answer: Union[R, CollError]) -> R:
     if isinstance(answer, CollError):
         raise answer
     return answer
+
+
+def _named(at: At) -> str:
+    """A source as expected_files and expected_secrets name it."""
+    return at if isinstance(at, str) else f"{at.namespace}/{at.name}"
 
 
 def _to_log_in(file: WantedFile) -> bool:

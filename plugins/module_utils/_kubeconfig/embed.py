@@ -12,36 +12,42 @@ from posixpath import dirname, isabs, join
 from typing import Any, Callable, Optional, Union
 
 from .._core.errors import BadInput
-from .wanted import EMBEDDED, Entry, WantedFile, check_path
+from .place import ObjectPlace
+from .wanted import EMBEDDED, PAIR_SECRET, Entry, WantedFile, check_path
 
 
 @dataclass(frozen=True)
 class Expected:
-    """The content of a file that an earlier task of the same check run would have made."""
+    """The content of a file, or of a Secret's key, that an earlier task of the same check run would have made."""
 
     path: str
 
 
 Source = Union[bytes, Expected, None]
+At = Union[str, ObjectPlace]
 
 # Why a certificate and a key, both PEM in base64, do not belong together; None when they do.
 PairProblem = Callable[[str, str], Optional[str]]
 
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\s.*?-----END \1-----", re.DOTALL)
 _PAIR = ("client-certificate-data", "client-key-data")
+_KEYS_OF_SECRETS = {"client-certificate": "tls.crt", "client-key": "tls.key"}
 
 
-def source_paths(files: Iterable[WantedFile]) -> tuple[str, ...]:
-    """The files to read before ``embedded``, each once; raises BadInput for paths that cannot be meant."""
-    return tuple(dict.fromkeys(path for file in files for _entry, _key, path in _sources(file)))
+def sources_of(files: Iterable[WantedFile], *, paths: bool) -> tuple[At, ...]:
+    """What to read before ``embedded``, each once; raises BadInput for paths that cannot be meant.
+
+    Pairs in Secrets are always embedded, files only where ``paths`` says so.
+    """
+    return tuple(dict.fromkeys(at for file in files for _entry, _key, at in _sources(file, paths)))
 
 
-def embedded(file: WantedFile, sources: Mapping[str, Source]) -> WantedFile:
-    """The file with data in place of paths; raises BadInput when a source is missing or is something else."""
+def embedded(file: WantedFile, sources: Mapping[At, Source], *, paths: bool) -> WantedFile:
+    """The file with data in place of what it points to; raises BadInput when a source is missing or is something else."""
     values: dict[tuple[str, str], dict[str, Any]] = {}
-    for entry, key, path in _sources(file):
-        value = values.setdefault((entry.section, entry.name), dict(entry.value))
-        values[entry.section, entry.name] = _with_data(value, key, _data(entry, key, path, sources[path]))
+    for entry, key, at in _sources(file, paths):
+        value = values.setdefault((entry.section, entry.name), _opened(entry.value))
+        values[entry.section, entry.name] = _with_data(value, key, _data(entry, key, at, sources[at]))
     return file.with_values(values)
 
 
@@ -55,10 +61,13 @@ def check_pairs(file: WantedFile, problem: PairProblem) -> None:
                 raise BadInput(f"{entry.label}: {found}.", hint="Give the certificate that was issued for this key.")
 
 
-def _sources(file: WantedFile) -> Iterator[tuple[Entry, str, str]]:
-    """Each path to embed; one that is relative starts at the kubeconfig's folder, as kubectl has it."""
+def _sources(file: WantedFile, paths: bool) -> Iterator[tuple[Entry, str, At]]:
+    """Each source to embed; a path that is relative starts at the kubeconfig's folder, as kubectl has it."""
     for entry in file.entries if file.present else ():
-        for key in EMBEDDED:
+        secret = entry.value.get(PAIR_SECRET)
+        if isinstance(secret, ObjectPlace):
+            yield from ((entry, key, secret.with_key(inner)) for key, inner in _KEYS_OF_SECRETS.items())
+        for key in EMBEDDED if paths else ():
             if key in entry.value:
                 path = str(entry.value[key])
                 if path and not isabs(path) and not file.place:
@@ -66,18 +75,27 @@ def _sources(file: WantedFile) -> Iterator[tuple[Entry, str, str]]:
                 yield entry, key, check_path(path, f"{file.name}: {entry.label}: {key}")
 
 
+def _opened(value: Mapping[str, Any]) -> dict[str, Any]:
+    """With the two keys that a Secret's pair stands for, in its place."""
+    opened: dict[str, Any] = {}
+    for key, child in value.items():
+        opened.update(dict.fromkeys(_KEYS_OF_SECRETS, child) if key == PAIR_SECRET else {key: child})
+    return opened
+
+
 def _with_data(value: Mapping[str, Any], key: str, data: Union[str, Expected]) -> dict[str, Any]:
     """The data at the place of the path, the order of the other keys kept."""
     return {(f"{key}-data" if name == key else name): (data if name == key else child) for name, child in value.items()}
 
 
-def _data(entry: Entry, key: str, path: str, content: Source) -> Union[str, Expected]:
+def _data(entry: Entry, key: str, at: At, content: Source) -> Union[str, Expected]:
     if isinstance(content, Expected):
         return content
+    path, what, option = (at, "file ", "files") if isinstance(at, str) else (at.label, "", "secrets")
     if content is None:
         raise BadInput(
-            f"{entry.label}: {key}: there is no file {path}.",
-            hint="Make it in an earlier task; in check mode, list it in expected_files.",
+            f"{entry.label}: {key}: there is no {what}{path}.",
+            hint=f"Make it in an earlier task; in check mode, list it in expected_{option}.",
         )
     blocks = list(_BLOCK.finditer(content))
     wanted = [block.group() for block in blocks if block.group(1).decode("ascii").endswith(EMBEDDED[key])]

@@ -8,7 +8,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 from .._core.errors import BadInput, Conflict
@@ -33,6 +33,10 @@ class ObjectPlace:
     def label(self) -> str:
         """What a person would call it."""
         return f"{self.word} {self.namespace}/{self.name} {self.key}"
+
+    def with_key(self, key: str) -> ObjectPlace:
+        """Another key of the same object."""
+        return replace(self, key=key)
 
     @property
     def collection(self) -> str:

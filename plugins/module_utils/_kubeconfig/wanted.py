@@ -39,6 +39,9 @@ RIVALS = (
 # Paths that ``embed`` turns into data, and what the file must contain.
 EMBEDDED = {"certificate-authority": "CERTIFICATE", "client-certificate": "CERTIFICATE", "client-key": "PRIVATE KEY"}
 
+# A task's word for a pair that stands in a Secret; it becomes data, always.
+PAIR_SECRET = "tls_secret"
+
 # The extension that says whose entry it is; ``prune`` removes what carries it.
 MARK = "kubestead.platform"
 
@@ -187,6 +190,8 @@ def _entry(section: str, raw: Mapping[str, Any], file: WantedFile) -> Entry:
     value = _clean(raw.get(word) or {}, where)
     if "oidc" in value:
         value = _with_oidc(value, where)
+    if PAIR_SECRET in value:
+        value = _with_pair_secret(value, where)
     unset = tuple(raw.get("unset") or ())
     entry = Entry(section, raw["name"], raw["behavior"], value, unset)
     if not entry.name or not entry.name.isprintable():
@@ -210,6 +215,13 @@ def _with_oidc(value: Mapping[str, Any], where: str) -> dict[str, Any]:
         raise BadInput(f"{where}: oidc and exec exclude each other.")
     made = {key: child for key, child in value.items() if key != "oidc"}
     return {**made, "exec": oidc_exec(value["oidc"], where)}
+
+
+def _with_pair_secret(value: Mapping[str, Any], where: str) -> dict[str, Any]:
+    kinds = auth_kinds(value)
+    if kinds:
+        raise BadInput(f"{where}: {PAIR_SECRET} and {kinds[0]} exclude each other; only one way to log in is possible.")
+    return {**value, PAIR_SECRET: place_from_params("secret", {**value[PAIR_SECRET], "key": "tls.crt"})}
 
 
 def _with_mark(entry: Entry, file: WantedFile, where: str) -> Entry:

@@ -21,6 +21,7 @@ DEFAULTS: Mapping[str, Any] = {
     "state": "present",
     "embed": False,
     "expected_files": [],
+    "expected_secrets": [],
     "verify": "none",
     "manager": None,
     "allow_plain": False,

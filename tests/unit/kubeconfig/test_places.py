@@ -284,3 +284,58 @@ def test_a_file_with_comments_in_which_nothing_changes_is_not_touched(world: Wor
     writes = len(world.store.writes)
     assert world.run([person("anna")])[1]["/k/anna.config"]["action"] == "unchanged"
     assert (len(world.store.writes), world.store.files["/k/anna.config"].content) == (writes, commented)
+
+
+def pair_secret(world: World, name: str, cert: bytes, key: bytes, **more: str) -> None:
+    data = {"tls.crt": base64.b64encode(cert).decode(), "tls.key": base64.b64encode(key).decode(), **more}
+    world.kube.put(f"{SPACE}/secrets/{name}", {"metadata": {}, "data": data})
+
+
+def from_secret(name: str, **more: Any) -> dict[str, Any]:
+    return person(name, {"tls_secret": {"namespace": "people", "name": f"{name}-certificate"}}, **more)
+
+
+@pytest.mark.parametrize("embed", [False, True])
+def test_pairs_in_secrets_are_read_by_one_list_and_embedded(world: World, embed: bool) -> None:
+    world.judge_pairs = True
+    pairs = {name: pair_for(name, NOW, days=30) for name in ("anna", "bert")}
+    for name, pair in pairs.items():
+        pair_secret(world, f"{name}-certificate", *pair)
+    files = [from_secret("anna"), from_secret("bert")]
+    run, entries = world.run(files, embed=embed, verify="login")
+    assert {entry["action"] for entry in entries.values()} == {"created"}
+    assert world.kube.calls == [("LIST", f"{SPACE}/secrets")]
+    for name, pair in pairs.items():
+        data = {f"client-{part}-data": base64.b64encode(text).decode() for part, text in zip(("certificate", "key"), pair)}
+        assert world.document(f"/k/{name}.config")["users"] == [{"name": name, "user": data}]
+        assert base64.b64encode(pair[1]).decode()[:60] not in json.dumps([entries, render_diff(run.done)]) + repr(run)
+    assert [config["users"][0]["user"]["client-key-data"] for config, _context in world.asked]
+    again, _entries = world.run(files, embed=embed)
+    assert again.done == ()
+    pair_secret(world, "anna-certificate", *pair_for("anna", NOW, days=60))
+    assert world.run(files)[1]["/k/anna.config"]["reason"] == "users anna"
+
+
+def test_a_pair_in_a_secret_that_is_missing_damaged_or_expected(world: World) -> None:
+    (entry,) = world.run([from_secret("anna")])[1].values()
+    assert "there is no secret people/anna-certificate tls.crt" in entry["error"]["msg"]
+    for check, told in ((True, "created"), (False, "failed")):
+        (entry,) = world.run([from_secret("anna")], check=check, expected_secrets=["people/anna-certificate"])[1].values()
+        assert entry["action"] == told
+    pair_secret(world, "anna-certificate", b"no certificate", b"no key")
+    (entry,) = world.run([from_secret("anna")])[1].values()
+    assert "is not PEM text" in entry["error"]["msg"]
+    first, second = pair_for("anna", NOW, days=30), pair_for("anna", NOW, days=30)
+    world.judge_pairs = True
+    pair_secret(world, "anna-certificate", first[0], second[1])
+    (entry,) = world.run([from_secret("anna")])[1].values()
+    assert "do not belong together" in entry["error"]["msg"]
+    assert world.store.files == {}
+
+
+@pytest.mark.parametrize(
+    "other", [{"token": "t"}, {"client-key": "/k"}, {"oidc": {"issuer_url": "https://x", "client_id": "y"}}]
+)
+def test_a_pair_in_a_secret_is_the_only_way_to_log_in(world: World, other: dict[str, Any]) -> None:
+    with pytest.raises(BadInput, match="only one way to log in"):
+        world.run([person("anna", {"tls_secret": {"namespace": "people", "name": "x"}, **other})])

@@ -8,9 +8,11 @@ import json
 from typing import Any
 
 import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.kubestead.platform.plugins.module_utils._core.errors import BadInput
 from ansible_collections.kubestead.platform.plugins.module_utils._kubeconfig import codec
 from ansible_collections.kubestead.platform.plugins.module_utils._kubeconfig.wanted import MARK
+from ansible_collections.kubestead.platform.plugins.modules import kubeconfig_render
 
 from fakes.kubeconfig_world import World, person
 
@@ -154,6 +156,19 @@ def test_pruning_never_breaks_a_context_of_somebody_else(world: World) -> None:
     world.store.put("/k/all", codec.dump(document))
     _run, entries = world.run([{"path": "/k/all", "prune": True}], manager="people")
     assert "Context 'theirs' would point to" in entries["/k/all"]["error"]["msg"]
+
+
+def test_null_is_the_same_as_left_out(world: World) -> None:
+    """Ansible itself makes no difference, which is why there is ``unset``."""
+    validator = ArgumentSpecValidator({"files": kubeconfig_render.SPEC["files"]})
+    written, left_out = (
+        validator.validate({"files": [{"path": "/k/anna", "users": [{"name": "anna", "user": user}]}]}).validated_parameters
+        for user in ({"token": "t", "username": None, "client-key": None}, {"token": "t"})
+    )
+    assert written == left_out
+    world.run([person("anna", {"token": "t", "as": "bert"})])
+    run, _entries = world.run([person("anna", {"token": "t", "as": None, "exec": None})])
+    assert run.done == ()
 
 
 def test_keys_are_unset_and_a_missing_entry_is_not_made(world: World) -> None:
