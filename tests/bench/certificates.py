@@ -3,7 +3,8 @@
 """Certificates in bulk: the module's own work beside a bare client that makes the same calls with the same concurrency.
 
 Both run in processes of their own on the running lab, one after the other, several times; the best times count, because
-everything else on the machine only ever adds. ``BENCH_CERTIFICATES="1000"`` sets the sizes.
+everything else on the machine only ever adds. ``BENCH_CERTIFICATES="1000 10000"`` sets the sizes, and
+``BENCH_DEFAULT_SIGNER="1000"`` those with a signer that signs 20 a second, as it does by default; 0 leaves that out.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-SIZES = [int(word) for word in os.environ.get("BENCH_CERTIFICATES", "1000").split()]
+SIZES = [int(word) for word in os.environ.get("BENCH_CERTIFICATES", "1000 10000").split()]
+SLOWLY = [int(word) for word in os.environ.get("BENCH_DEFAULT_SIGNER", "1000").split() if word != "0"]
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 THREADS = 8
 
@@ -96,54 +98,92 @@ def ours(number: int, folder: Path) -> dict[str, float]:
         "kubeconfig": os.environ["KUBECONFIG"],
     }
 
-    def run(**changes: Any) -> tuple[float, dict[str, int]]:
+    def run() -> tuple[float, dict[str, int], int]:
         started = time.monotonic()
-        flow = wire({**task, **changes})
+        flow = wire(task)
+        sent = counting(flow)
         done = carry_out(flow.decide(flow.observe()), flow.execute, stop_on_error=True)
         flow.report(done)
         counts = count([entry_dict(verdict) for verdict in settle(done)])
-        return time.monotonic() - started, counts
+        return time.monotonic() - started, counts, len(sent)
 
-    first, counts = run()
+    first, counts, _sent = run()
     if counts["created"] != number:
         raise SystemExit(f"only {counts} of {number}")
     used = time.process_time()
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    again, counts = run()
+    again, counts, sent = run()
     if counts["unchanged"] != number:
         raise SystemExit(f"not unchanged: {counts}")
-    return {"seconds": first, "unchanged": again, "MiB": memory, "cpu": used}
+    return {"seconds": first, "unchanged": again, "MiB": memory, "cpu": used, "sent": sent}
+
+
+def counting(flow: Any) -> list[str]:
+    """What the run sends to the API server from now on."""
+    sent: list[str] = []
+    send = flow._out.kube._send
+
+    def noting(method: str, *rest: Any, **named: Any) -> Any:
+        sent.append(method)
+        return send(method, *rest, **named)
+
+    flow._out.kube._send = noting
+    return sent
+
+
+def measured(number: int, rounds: int, folder: Path, signer: str) -> dict[str, dict[str, float]]:
+    """The best figures of both, by turns."""
+    from measure import LOGS, timed
+
+    best: dict[str, dict[str, float]] = {}
+    for turn in range(rounds):
+        for who in ("bare", "ours"):
+            place = folder / f"{who}{number}-{turn}"
+            command = [sys.executable, str(Path(__file__)), who, str(number), str(place)]
+            path = {"PYTHONPATH": f"{LOGS.parents[1] / '.cache' / 'collections'}:{Path(__file__).parent}"}
+            _seconds, printed = timed(f"certificates, {signer}, {who}, {number}, round {turn + 1}", command, env=path)
+            told = json.loads(printed.strip().splitlines()[-1])
+            best[who] = {key: min(value, best.get(who, told)[key]) for key, value in told.items()}
+            shutil.rmtree(place, ignore_errors=True)
+    return best
 
 
 def main() -> None:
     """Measure and print."""
-    from measure import LOGS, Row, table, timed
+    from measure import LOGS, ROOT, Row, table
+
+    sys.path.insert(0, str(ROOT / "tests" / "lab"))
+    from kubestead_lab.default_signer import default_signer
+    from kubestead_lab.settings import lab_from
 
     rows: list[Row] = []
     lines: list[str] = []
     folder = LOGS / f"certificates-{os.getpid()}"
+
+    def compare(number: int, rounds: int, signer: str) -> None:
+        best = measured(number, rounds, folder, signer)
+        bare_seconds, told = best["bare"]["seconds"], best["ours"]
+        what = "issue" if signer == "fast" else "issue, default signer"
+        rows.extend(
+            (
+                Row(what, "bare client", number, bare_seconds, f"{best['bare']['cpu']:.1f} s of CPU"),
+                Row(what, "module", number, told["seconds"], f"{told['cpu']:.1f} s of CPU, {told['MiB']:.0f} MiB at most"),
+                Row("nothing to do", "module", number, told["unchanged"], f"{told['sent']:.0f} requests to the server"),
+            )
+        )
+        lines.append(f"{what}, {number} certificates: {told['seconds'] / bare_seconds:.2f} × the bare client")
+
     try:
         for number in SIZES:
-            best: dict[str, dict[str, float]] = {}
-            for turn in range(ROUNDS if number <= 1000 else 1):
-                for who in ("bare", "ours"):
-                    place = folder / f"{who}{number}-{turn}"
-                    command = [sys.executable, str(Path(__file__)), who, str(number), str(place)]
-                    path = {"PYTHONPATH": f"{LOGS.parents[1] / '.cache' / 'collections'}:{Path(__file__).parent}"}
-                    _seconds, printed = timed(f"certificates, {who}, {number}, round {turn + 1}", command, env=path)
-                    told = json.loads(printed.strip().splitlines()[-1])
-                    best[who] = {key: min(value, best.get(who, told)[key]) for key, value in told.items()}
-                    shutil.rmtree(place, ignore_errors=True)
-            bare_seconds, told = best["bare"]["seconds"], best["ours"]
-            rows += [
-                Row("issue", "bare client", number, bare_seconds, f"{best['bare']['cpu']:.1f} s of CPU"),
-                Row("issue", "module", number, told["seconds"], f"{told['cpu']:.1f} s of CPU, {told['MiB']:.0f} MiB at most"),
-                Row("issue, nothing to do", "module", number, told["unchanged"]),
-            ]
-            lines.append(f"{number} certificates: {told['seconds'] / bare_seconds:.2f} × the bare client")
+            compare(number, ROUNDS if number <= 1000 else 1, "fast")
+        if SLOWLY:
+            with default_signer(lab_from(os.environ, ROOT)):
+                measured(2, 1, folder, "warming up")  # it takes some seconds to begin
+                for number in SLOWLY:
+                    compare(number, 1, "default")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    print(table("Certificates: key, request, approval, certificate, files; the lab's signer without a limit", rows))
+    print(table("Certificates: key, request, approval, certificate, files", rows))
     print()
     print("\n".join(lines))
 

@@ -49,7 +49,7 @@ class Operator:
         return {"kubeconfig": self.kubeconfig, "impersonate_user": self.user}
 
     def __enter__(self) -> Operator:
-        self._grant(f"{RBAC}/clusterroles", f"{RBAC}/clusterrolebindings", "ClusterRole", self._rules)
+        self.grant(*self._rules)
         for namespace, rules in self._in_namespaces.items():
             below = f"{RBAC}/namespaces/{namespace}"
             self._grant(f"{below}/roles", f"{below}/rolebindings", "Role", rules)
@@ -59,6 +59,10 @@ class Operator:
         for path in self._made:
             with suppress(BackendFailed):  # gone with its namespace
                 self.admin.call("DELETE", path)
+
+    def grant(self, *rules: Mapping[str, Any]) -> None:
+        """More rights, in the whole cluster."""
+        self._grant(f"{RBAC}/clusterroles", f"{RBAC}/clusterrolebindings", "ClusterRole", rules)
 
     def grant_in(self, namespace: str, rules: Sequence[Mapping[str, Any]]) -> None:
         """More rights, in one namespace."""

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import base64
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -17,11 +18,14 @@ from ansible_collections.kubestead.platform.plugins.module_utils._adapters.keys 
 from ansible_collections.kubestead.platform.plugins.module_utils._adapters.kube_api import KubeApiClient
 from ansible_collections.kubestead.platform.plugins.module_utils._adapters.kube_login import login_from_params
 from ansible_collections.kubestead.platform.plugins.module_utils._adapters.pair_login import PairLogin
+from ansible_collections.kubestead.platform.plugins.module_utils._certs.certificate import read_certificate
 from ansible_collections.kubestead.platform.plugins.module_utils._certs.wanted import Person
 from ansible_collections.kubestead.platform.plugins.module_utils._core.errors import BackendFailed, Denied
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from .certificate_operator import RBAC, Operator, documented, wait_until
 from .certificate_runs import Runner
+from .own_signer import OwnSigner, serving
 
 CONFIGMAPS = "/api/v1/namespaces/{}/configmaps"
 POLICIES = "/apis/admissionregistration.k8s.io/v1"
@@ -164,6 +168,48 @@ def test_a_local_ca_that_the_server_trusts(team: Team, lab: Any) -> None:
     assert not team.runner.run(anna, signer_ca=(folder / "ca.crt").read_text()).changed
 
 
+@pytest.fixture
+def signer_name(team: Team) -> str:
+    """A signer of one's own that the operator may approve for."""
+    name = f"example.com/{team.mark}"
+    (approve,) = (one for one in documented("ClusterRole")["rules"] if one["resources"] == ["signers"])
+    team.operator.grant({**approve, "resourceNames": [name]})
+    return name
+
+
+def test_a_signer_of_ones_own_and_the_chain_it_returns(team: Team, signer_name: str) -> None:
+    signer, anna = OwnSigner(), {"name": team.anna, "groups": ["team-red"]}
+    with serving(team.admin, signer_name, signer.sign):
+        assert team.runner.run(anna, signer=signer_name).errors() == []
+    blocks = (team.folder / f"{team.anna}.crt").read_text().split("-----BEGIN ")[1:]
+    assert len(blocks) == 2 and signer.above == "-----BEGIN " + blocks[1]
+    assert read_certificate("-----BEGIN " + blocks[0]).name == team.anna
+    assert not team.runner.run(anna, signer=signer_name, signer_ca=signer.above).changed
+
+
+WRONG = {
+    "belongs to another key": {"key": ec.generate_private_key(ec.SECP256R1()).public_key()},
+    "names 'mallory'": {"user": "mallory"},
+    "its groups are kubeadm:cluster-admins, team-red": {"group": "kubeadm:cluster-admins"},
+    "longer than asked": {"longer": 86400},
+}
+
+
+@pytest.mark.parametrize("said", WRONG)
+def test_a_certificate_that_is_not_what_was_asked_is_refused_and_the_old_pair_stays(
+    team: Team, signer_name: str, said: str
+) -> None:
+    signer, anna = OwnSigner(), {"name": team.anna, "groups": ["team-red"]}
+    team.runner.run(anna)
+    before = [(team.folder / f"{team.anna}.{part}").read_bytes() for part in ("key", "crt")]
+    with serving(team.admin, signer_name, lambda spec: signer.sign(spec, **WRONG[said])):
+        (error,) = team.runner.run(anna, signer=signer_name).errors()
+    assert error["code"] == "refused" and said in error["msg"]
+    assert before == [(team.folder / f"{team.anna}.{part}").read_bytes() for part in ("key", "crt")]
+    assert error["credential_id"] in (team.folder / "ledger.jsonl").read_text()
+    assert team.runner.run(anna, state="absent").actions() == {"removed"}
+
+
 def test_a_request_of_their_own_becomes_a_certificate_of_theirs(team: Team) -> None:
     keys = Keys()
     key = keys.make("ecdsa-p384")
@@ -194,3 +240,20 @@ def test_ten_minutes_are_not_renewed_in_every_run(team: Team) -> None:
     issued = team.runner.run(team.anna, lifetime="10m")[team.anna]
     assert 590 < issued["seconds_left"] <= 600 and issued["granted_seconds"] == 600
     assert not team.runner.run(team.anna, lifetime="10m", renew_before="9m").changed
+    for minutes, changed in ((6, False), (7, True)):
+        flow = team.runner.flow(team.anna, lifetime="10m")
+        flow._out = replace(flow._out, clock=lambda: time.time() + 60 * minutes)  # noqa: B023 - used within this turn
+        done = team.runner.run(flow=flow)
+        assert done.changed == changed
+    assert done[team.anna]["reason"] == "expiring"
+    assert done[team.anna]["credential_id"] != issued["credential_id"]
+
+
+def test_encrypted_keys_log_in_and_a_wrong_passphrase_overwrites_nothing(team: Team) -> None:
+    done = team.runner.run(team.anna, key_passphrase="correct horse", verify_login=True)
+    assert done.errors() == [] and done[team.anna]["login"]["user"] == team.anna
+    sealed = (team.folder / f"{team.anna}.key").read_bytes()
+    assert b"ENCRYPTED" in sealed
+    (error,) = team.runner.run(team.anna, key_passphrase="battery staple").errors()
+    assert "another passphrase" in error["msg"]
+    assert (team.folder / f"{team.anna}.key").read_bytes() == sealed

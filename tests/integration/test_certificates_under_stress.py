@@ -21,37 +21,9 @@ from ansible_collections.kubestead.platform.plugins.module_utils._core.errors im
 from cryptography.hazmat.primitives import serialization
 
 from .certificate_operator import Operator, documented, wait_until
+from .certificate_place import Place
 from .certificate_runs import SIGNED, Runner, belongs_together, forked, whole_pairs
 from .faulty_proxy import KINDS, Fault, FaultyProxy
-
-REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
-
-
-class Place:
-    """A folder and people of one test, and what the cluster knows about them."""
-
-    def __init__(self, operator: Operator, folder: Path) -> None:
-        self.operator, self.folder = operator, folder / "people"
-        self.mark = uuid.uuid4().hex[:8]
-        self.runner = Runner({"directory": str(self.folder)}, operator.login)
-
-    def people(self, number: int) -> list[str]:
-        return [f"p{index}-{self.mark}" for index in range(number)]
-
-    def requests(self) -> list[str]:
-        objects = self.operator.admin.list_all(REQUESTS, {"labelSelector": "kubestead.platform/user"}).objects
-        return [one["metadata"]["name"] for one in objects if self.mark in one["metadata"]["name"]]
-
-    def ledger(self) -> list[str]:
-        return [json.loads(line)["credential_id"] for line in (self.folder / "ledger.jsonl").read_text().splitlines()]
-
-    def assert_all_well(self, people: list[str]) -> None:
-        """Every pair whole and valid, every request gone, every issue written down once."""
-        assert whole_pairs(self.folder, people)
-        assert all((self.folder / f"{name}.crt").exists() for name in people)
-        assert self.requests() == []
-        assert len(set(self.ledger())) == len(self.ledger()) >= len(people)
-        assert len(list(self.folder.glob(".pairs/*/2*"))) == len(people)
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +43,8 @@ def namespace(operator: Operator) -> Iterator[str]:
 
 @pytest.fixture
 def place(operator: Operator, tmp_path: Path) -> Iterator[Place]:
-    one = Place(operator, tmp_path)
-    yield one
-    for name in one.requests():
-        operator.admin.call("DELETE", f"{REQUESTS}/{name}")
+    with Place.of(operator, tmp_path) as one:
+        yield one
 
 
 @pytest.mark.parametrize("stage", ["keys", "request", "approve", SIGNED, "collect", "install", "clean"])
@@ -144,6 +114,24 @@ def test_a_server_that_goes_away_for_a_while(place: Place, stage: str) -> None:
         assert all(error["code"] == "backend_failed" for error in done.errors())
         assert whole_pairs(place.folder, people)
         wait_until(lambda: not proxy.down)
+        assert runner.run(*people).errors() == []
+        place.assert_all_well(people)
+
+
+BURSTS = {"429": ("POST", "certificatesigningrequests$"), "500": ("PUT", "/approval$")}
+
+
+@pytest.mark.parametrize("kind", BURSTS)
+def test_a_burst_of_refusals(place: Place, kind: str) -> None:
+    """Who is told to come back later does; what the server could not do is told, and done by the next run."""
+    people = place.people(20)
+    with FaultyProxy(place.operator.kubeconfig, place.operator.user) as proxy:
+        runner = Runner(place.runner.store, proxy.login)
+        proxy.faults = [Fault(kind, method, path, 15, skip=3) for method, path in BURSTS.values()]
+        done = runner.run(*people)
+        assert done.errors() == [] if kind == "429" else {error["code"] for error in done.errors()} == {"backend_failed"}
+        assert whole_pairs(place.folder, people)
+        proxy.faults = []
         assert runner.run(*people).errors() == []
         place.assert_all_well(people)
 
