@@ -5,8 +5,11 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Optional
 
@@ -87,6 +90,16 @@ class ScratchSlapd:
             self._process.terminate()
             self._process.wait(15)
             self._process = None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """It stands still: connections are accepted by the kernel, and nothing is answered."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def ldap(self, tool: str, *arguments: str, check: bool = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """An OpenLDAP tool as the manager."""
