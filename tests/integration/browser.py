@@ -89,11 +89,11 @@ class Browser:
         """The text, or else the id, of what has the focus."""
         return str(self.run("const one = document.activeElement; return one.id || one.innerText.trim()"))
 
-    def until(self, what: Callable[[], Any], *, seconds: float = 10) -> None:
-        """Wait for something to come true."""
+    def until(self, what: Callable[[], Any], *, seconds: float = 10, or_else: Callable[[], str] = str) -> None:
+        """Wait for something to come true; ``or_else`` says what is there instead."""
         deadline = time.monotonic() + seconds
         while not what():
-            assert time.monotonic() < deadline, "it did not come true in the browser"
+            assert time.monotonic() < deadline, f"it did not come true in the browser: {or_else()}"
             time.sleep(0.02)
 
     def complaints(self) -> list[str]:

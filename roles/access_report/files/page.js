@@ -36,10 +36,10 @@
     const [verb, what, name, ...rest] = text.trim().split(/\s+/);
     if (!what || rest.length || !verbs.has(verb)) return null;
     if (what.startsWith("/")) return name ? null : { verb, path: what };
-    const [whole, sub] = what.split("/", 2);
-    const dot = whole.indexOf(".");
-    const resource = (dot < 0 ? whole : whole.slice(0, dot)) + (sub ? `/${sub}` : "");
-    return { verb, resource, group: dot < 0 ? null : whole.slice(dot + 1), name: name || null };
+    // The group stands after a dot, as in deployments.apps/scale or in deployments/scale.apps; "pods." means the core group.
+    const parts = what.split("/", 2).map((part) => [part.split(".")[0], part.includes(".") ? part.slice(part.indexOf(".") + 1) : null]);
+    const group = parts.map((part) => part[1]).find((found) => found !== null);
+    return { verb, resource: parts.map((part) => part[0]).join("/"), group: group === undefined ? null : group, name: name || null };
   }
 
   const pathFits = (rule, path) => (rule.endsWith("*") ? path.startsWith(rule.replace(/\*+$/, "")) : rule === path);
