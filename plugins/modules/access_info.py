@@ -447,7 +447,7 @@ def sources(params: dict[str, Any]) -> Sources:
         need("ldap3")
         server = LdapServer.from_params({**where, "concurrency": 1})
         accounts = AccountReader(server, where["user_base"], where["group_base"] or "")
-    listed, asked = list_of(params["people"])
+    listed, asked = list_of(params["people"], int(time.time()))
     certificates = CertificateReader(api, folders, places["namespaces"] or (), requests=places["requests"])
     return Sources(RightsReader(api), certificates, accounts, listed, asked, time.time, api.server)
 

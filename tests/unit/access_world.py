@@ -151,7 +151,7 @@ class Told:
         namespaces: tuple[str, ...] = (), requests: bool = True, now: int = NOW, **options: Any,
     ) -> None:  # fmt: skip
         params = {**DEFAULTS, "people": people, **options}
-        listed, asked = list_of(params["people"])
+        listed, asked = list_of(params["people"], now)
         accounts = None
         if directory:
             accounts = AccountReader(world.directory, "ou=people,dc=example,dc=org", "ou=groups,dc=example,dc=org")

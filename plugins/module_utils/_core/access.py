@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from typing import Any, Optional
+
+from .window import rfc3339
 
 EVERYWHERE = ""  # the namespace of a right in the whole cluster
 EVERYBODY = ("system:authenticated", "system:unauthenticated")
@@ -115,6 +116,4 @@ class Survey:
 
 def moment_text(moment: Optional[int]) -> Optional[str]:
     """Such as ``2027-01-31T18:00:00Z``."""
-    if moment is None:
-        return None
-    return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return None if moment is None else rfc3339(moment)

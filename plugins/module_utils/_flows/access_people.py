@@ -10,6 +10,6 @@ from .._core.access import Asked, Listed
 from .._people.asked import asked, listed
 
 
-def list_of(raw: object) -> tuple[Optional[tuple[Listed, ...]], tuple[Asked, ...]]:
-    """The people and the rights that the list gives; None without a list. Raises BadInput."""
-    return (None, ()) if raw is None else (listed(raw), asked(raw))
+def list_of(raw: object, now: int) -> tuple[Optional[tuple[Listed, ...]], tuple[Asked, ...]]:
+    """The people and the rights that the list gives now; None without a list. Raises BadInput."""
+    return (None, ()) if raw is None else (listed(raw, now), asked(raw, now))

@@ -132,6 +132,13 @@ class TestDrift:
         world.api.drop(f"{objects.collection('red')}/anna-edit")
         assert Told(world, PEOPLE).findings == [("right_missing", "anna", "red")]
 
+    def test_what_the_list_ends_is_not_asked_for_any_more(self, world: World) -> None:
+        over = [{**PEOPLE[0]["access"][0], "expires": "2027-01-01"}, PEOPLE[0]["access"][1]]
+        assert Told(world, [{**PEOPLE[0], "access": over}, PEOPLE[1]]).problems == [("right_not_asked", "anna", "red")]
+        told = Told(world, [{**PEOPLE[0], "expires": "2027-01-01"}, PEOPLE[1]])
+        assert told.people["anna"]["state"] == "disabled"
+        assert ("right_of_leaver", "anna", "red") in told.problems and ("account_open", "anna", "directory") in told.problems
+
     def test_rights_of_those_who_left(self, world: World) -> None:
         world.bind("dora", "edit", "red")
         world.bind("team", "view", "blue", kind="Group", owner="groups")
