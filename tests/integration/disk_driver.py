@@ -89,15 +89,16 @@ def killed(params: dict[str, Any], kill: int) -> dict[str, Any]:
     return {"killed": os.WIFSIGNALED(status)}
 
 
-def reread(path: str) -> dict[str, Any]:
-    """Forgets what the kernel knows of a disk whose content was changed from outside."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.ioctl(descriptor, FLUSH)
-        with contextlib.suppress(OSError):
-            fcntl.ioctl(descriptor, REREAD)
-    finally:
-        os.close(descriptor)
+def reread(paths: Sequence[str]) -> dict[str, Any]:
+    """Forgets what the kernel knows of disks whose content was changed from outside."""
+    for path in paths:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.ioctl(descriptor, FLUSH)
+            with contextlib.suppress(OSError):
+                fcntl.ioctl(descriptor, REREAD)
+        finally:
+            os.close(descriptor)
     subprocess.run(["udevadm", "settle", "--timeout=20"], check=False)
     Path("/run/lvm/hints").unlink(missing_ok=True)  # LVM's own memory of which disks are physical volumes
     return {}

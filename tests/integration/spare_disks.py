@@ -70,3 +70,8 @@ def fingerprint(image: Path) -> str:
                 if data.strip(b"\0"):
                     digest.update(position.to_bytes(8, "big") + data)
                 position += len(data)
+
+
+def fingerprint_of_nothing() -> str:
+    """That of a disk of zeros."""
+    return hashlib.sha256().hexdigest()

@@ -61,6 +61,15 @@ class BlockDevices:
         """Kernel names by following links."""
         return {path: _kernel_name(path) for path in paths}
 
+    def appear(self, path: str) -> bool:
+        """Looks for the link until it is there, or ten seconds are over."""
+        end = time.monotonic() + 10
+        while not _kernel_name(path):
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.02)
+        return True
+
     def probe(self, path: str, regions: Sequence[Region]) -> Probe:
         """Reads regions; a device that is held by somebody is read all the same."""
         busy = False
@@ -115,7 +124,10 @@ class BlockDevices:
         mappings = {name: entry for name, entry in mappings.items() if entry[0]}
         sector = _number(f"{root}/queue/logical_block_size") or _SECTOR
         present = {name: text for name, text in attributes.items() if text}
-        return SysBlock(present, tuple(holders), partitions, mappings, sector)
+        numbers = [_text(f"{path}/dev") for path in (root, *(f"{root}/{part}" for part in partitions))]
+        read_only = _text(f"{root}/ro") == "1"
+        size = _number(f"{root}/size") * _SECTOR
+        return SysBlock(present, tuple(holders), partitions, mappings, sector, size, tuple(numbers), read_only)
 
 
 @contextlib.contextmanager
@@ -147,16 +159,16 @@ def _is_locked(descriptor: int) -> bool:
 
 def _sample(descriptor: int, region: Region) -> Sample:
     first, digest, head, position = -1, hashlib.sha256(), b"", region.offset
+    zeros = bytes(min(_CHUNK, region.size))
     end = region.offset + region.size
     while position < end:
         data = os.pread(descriptor, min(_CHUNK, end - position), position)
         if not data:
             break
         head = head or data[: HEAD_SIZE if region.offset == 0 else LABEL_SIZE]
-        digest.update(data)
-        if first < 0:
-            rest = data.lstrip(b"\0")
-            first = position + len(data) - len(rest) if rest else -1
+        if data != zeros and data.strip(b"\0"):
+            digest.update(b"%d:" % position + data)
+            first = position + len(data) - len(data.lstrip(b"\0")) if first < 0 else first
         position += len(data)
     return Sample(region, head, first, digest.hexdigest())
 

@@ -34,10 +34,13 @@ def extend_group(name: str, paths: Sequence[str]) -> Argv:
 
 
 def make_volume(group: str, name: str, runs: Sequence[Run], tags: Iterable[str]) -> Argv:
-    """A linear volume on exactly these extents. Neither wiped nor zeroed: what lies there must be seen first."""
+    """A linear volume on exactly these extents. Neither wiped nor zeroed: what lies there must be seen first.
+
+    It has no device node yet: one for all volumes of a group together costs a fraction of one for each.
+    """
     count = sum(run.count for run in runs)
     where = [f"{run.path}:{run.start}-{run.start + run.count - 1}" for run in runs]
-    keep = ("--wipesignatures", "n", "--zero", "n", "--type", "linear")
+    keep = ("--activate", "n", "--wipesignatures", "n", "--zero", "n", "--type", "linear")
     return ("lvcreate", *keep, "--name", name, "--extents", str(count), *_tags("--addtag", tags), group, *where)
 
 
@@ -67,14 +70,9 @@ def show_partitions(path: str) -> Argv:
     return "partx", "--update", path
 
 
-def await_udev() -> Argv:
-    """Waits until udev has made the links to new devices."""
-    return "udevadm", "settle", "--timeout=60"
-
-
-def activate(volume: str) -> Argv:
-    """Brings the device node of a volume."""
-    return "lvchange", "--activate", "y", volume
+def activate(volumes: Sequence[str]) -> Argv:
+    """Brings the device nodes of volumes, named ``group/volume``."""
+    return ("lvchange", "--activate", "y", *volumes)
 
 
 def retag_group(group: str, add: Iterable[str]) -> Argv:
@@ -99,7 +97,7 @@ def remove_mapping(name: str) -> Argv:
 
 def unlist(pvid: str) -> Argv:
     """Takes a physical volume out of LVM's devices file."""
-    return "lvmdevices", "--delpvid", pvid
+    return "lvm", "lvmdevices", "--delpvid", pvid  # not every system has it as a command of its own
 
 
 def discard(path: str) -> Argv:

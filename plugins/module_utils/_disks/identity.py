@@ -38,7 +38,7 @@ class SysBlock:
     """What sysfs says about a block device: small files by their path below it, and the partitions' places in bytes.
 
     ``mappings`` are name and UUID of the device-mapper entries among the holders, by kernel name; ``sector`` is the size of a
-    logical sector.
+    logical sector, ``numbers`` are the device numbers of the disk and its partitions.
     """
 
     attributes: Mapping[str, str] = field(default_factory=dict)
@@ -46,6 +46,9 @@ class SysBlock:
     partitions: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     mappings: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     sector: int = SECTOR
+    size: int = 0
+    numbers: tuple[str, ...] = ()
+    read_only: bool = False
 
 
 @dataclass(frozen=True)

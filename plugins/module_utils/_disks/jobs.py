@@ -53,7 +53,7 @@ class DiskJob:
 
 @dataclass(frozen=True)
 class PartitionJob:
-    """Seeing that a partition is there, or is gone; before that the kernel may have to be told of it by a command."""
+    """Seeing that a partition is there, under the path that udev gives it, or is gone."""
 
     group: str
     device: Device
@@ -61,7 +61,6 @@ class PartitionJob:
     start: int
     size: int
     there: bool = True
-    argv: commands.Argv = ()
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ class VolumeJob:
 @dataclass(frozen=True)
 class FinishJob:
     """Looking into a new volume. ``consents``: under which what older owners left there is erased; ``remembered``: whether
-    they are in its tags already; ``drop``: the tags to take off in the end."""
+    they are in its tags already; ``drop``: the tags to take off in the end; ``inactive``: it has no device node yet."""
 
     group: str
     name: str
@@ -97,6 +96,12 @@ class FinishJob:
     consents: tuple[str, ...]
     remembered: bool
     drop: tuple[str, ...]
+    inactive: bool = True
+
+    @property
+    def full_name(self) -> str:
+        """``group/volume``, as LVM writes it."""
+        return f"{self.group}/{self.name}"
 
 
 Job = Union[DiskJob, GroupJob, PartitionJob, VolumeJob, FinishJob]

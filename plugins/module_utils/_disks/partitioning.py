@@ -72,8 +72,7 @@ def _plan_partition(draft: Draft, one: Assessed, name: str, slices: Slices, *, r
         draft.add(VOLUME, Step("create", target, key, {}, facts), job)
         draft.tell(Verdict("partition", full, "created", "missing", facts))
     elif entry is not None and not _is_shown(entry, one.device):
-        argv = commands.show_partitions(one.device.path)
-        job = PartitionJob(_group(one), one.device, str(facts["path"]), entry.start, entry.size, argv=argv)
+        job = PartitionJob(_group(one), one.device, str(facts["path"]), entry.start, entry.size)
         draft.add(VOLUME, Step("show", target, key), job)
         draft.tell(Verdict("partition", full, "updated", "was not known to the kernel", facts))
     else:

@@ -176,7 +176,8 @@ def _plan_volumes(
             drop = (tags.NEW, *map(tags.wipe_tag, consents)) if volume is None else (tags.NEW, *sorted(tags.wipe_tags(volume)))
             known = volume is None or set(map(tags.wipe_tag, consents)) <= tags.wipe_tags(volume)
             size = volume.size if volume else extents * layout.extent
-            finish = FinishJob(group.name, name, size, consents, known, drop)
+            inactive = volume is None or not volume.active
+            finish = FinishJob(group.name, name, size, consents, known, drop, inactive)
             draft.add(FINISH, Step("finish", f"volume {full}", entry_key("volume", full)), finish)
             action, reason = ("updated", "made by a run that did not finish") if volume else ("created", "missing")
             draft.tell(Verdict("volume", full, action, reason, facts))
@@ -200,7 +201,7 @@ def _plan_existing(
         draft.tell(Verdict("volume", volume.full_name, "failed", "", facts, error))
         return
     if not volume.active:
-        draft.add(VOLUME, Step("activate", target, key), GroupJob(volume.group, commands.activate(volume.full_name)))
+        draft.add(VOLUME, Step("activate", target, key), GroupJob(volume.group, commands.activate([volume.full_name])))
         reasons.append("was inactive")
     if runs:
         argv = commands.extend_volume(volume.full_name, runs)

@@ -71,6 +71,44 @@ def devices(rows: Mapping[str, BlockRow], blocks: Mapping[str, SysBlock], tables
     }
 
 
+def renewed(device: Device, blocks: Mapping[str, SysBlock], tables: Tables) -> Optional[Device]:
+    """The disk as sysfs and the mount table have it now; None when it, or a path that leads to it, is gone."""
+    block = blocks.get(device.kname, SysBlock())
+    legs = tuple(
+        Leg(leg.kname, identity_of(blocks.get(leg.kname, SysBlock()), _size(blocks, leg.kname))) for leg in device.legs
+    )
+    lost = [leg.kname for leg in legs if device.kname not in blocks.get(leg.kname, SysBlock()).holders]
+    if not block.size or lost:
+        return None
+    paths = (device.path, *(device_path(name) for name in block.partitions))
+    mounts = [where for key in (*block.numbers, *paths) for where in tables.mounts.get(key, ())]
+    swaps = {kernel_name(swap) for swap in tables.swaps} & {device.kname, *block.partitions}
+    return replace(
+        device,
+        identity=identity_above(block, block.size, [leg.identity for leg in legs]) if legs else identity_of(block, block.size),
+        read_only=block.read_only,
+        partitions=_partitions(block),
+        holders=tuple(sorted(set(block.holders))),
+        mounts=tuple(dict.fromkeys([*mounts, *([SWAP] if swaps else [])])),
+        legs=legs,
+        mappings=_mappings(block),
+        stale=(),
+        busy=False,
+    )
+
+
+def _size(blocks: Mapping[str, SysBlock], kname: str) -> int:
+    return blocks[kname].size if kname in blocks else 0
+
+
+def _partitions(block: SysBlock) -> tuple[Partition, ...]:
+    return tuple(Partition(name, start, size) for name, (start, size) in sorted(block.partitions.items()))
+
+
+def _mappings(block: SysBlock) -> tuple[Mapper, ...]:
+    return tuple(Mapper(kname, name, uuid) for kname, (name, uuid) in sorted(block.mappings.items()))
+
+
 def with_stale(device: Device, groups: Mapping[str, VolumeGroup]) -> Device:
     """Mappings of volume groups that LVM no longer knows hold nothing; they are told apart."""
     known = {group.uuid.replace("-", "") for group in groups.values()}
@@ -93,13 +131,13 @@ def _device(row: BlockRow, rows: Mapping[str, BlockRow], block: SysBlock, tables
         read_only=row.read_only,
         removable=row.removable,
         rotational=row.rotational,
-        partitions=tuple(Partition(name, start, size) for name, (start, size) in sorted(block.partitions.items())),
+        partitions=_partitions(block),
         holders=tuple(sorted(set(holders))),
         mounts=tuple(dict.fromkeys(mounts)),
         kind=row.kind,
         name=row.name,
         legs=legs,
-        mappings=tuple(Mapper(kname, name, uuid) for kname, (name, uuid) in sorted(block.mappings.items())),
+        mappings=_mappings(block),
         sector=block.sector,
     )
 

@@ -42,6 +42,9 @@ class Blocks(Protocol):
     def resolve(self, paths: Sequence[str]) -> Mapping[str, str]:
         """Kernel names of device paths; empty where there is no block device."""
 
+    def appear(self, path: str) -> bool:
+        """Waits until udev has made a link to a block device; whether it did."""
+
     def probe(self, path: str, regions: Sequence[Region]) -> survey.Probe:
         """Reads regions of a device."""
 
@@ -100,15 +103,16 @@ class DiskReader:
 
     def again(self, device: Device, places: Places) -> Optional[Node]:
         """A fresh look at one disk alone, without LVM's view; None when it is gone."""
-        tables, devices = self._devices()
-        if device.kname not in devices:
+        now = self.device(device)
+        if now is None:
             return None
-        node = self.with_tables(Node(tables.hostname, devices), [devices[device.kname]])
+        node = self.with_tables(Node("", {device.kname: now}), [now])
         return self.with_findings(node, {device.kname: places})
 
     def device(self, device: Device) -> Optional[Device]:
         """A fresh look at which disk this is, not at what it carries; None when it is gone."""
-        return self._devices()[1].get(device.kname)
+        blocks = self._blocks.inventory([device.kname, *(leg.kname for leg in device.legs)])
+        return survey.renewed(device, blocks, self._blocks.tables())
 
     def inside(self, volumes: Sequence[tuple[str, str, int]]) -> dict[tuple[str, str], tuple[Finding, ...]]:
         """What lies in volumes, given as group, name and size."""

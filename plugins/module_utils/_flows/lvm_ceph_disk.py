@@ -49,6 +49,7 @@ class LvmCephDiskFlow:
         self._node_name = ""
         self._group_uuids: dict[str, str] = {}
         self._broken: set[str] = set()
+        self._activated: set[str] = set()
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any], commands_: Commands, blocks: Blocks) -> LvmCephDiskFlow:
@@ -147,22 +148,24 @@ class LvmCephDiskFlow:
         if not ready or node.tables.get(job.device.kname) != job.table:
             raise _changed(step, found)
         self._commands.write(job.argv, job.script)
-        self._commands.write(commands.await_udev())
         self._same_disk(step, job, self._reader.device(job.device))
 
     def _check_partition(self, step: Step, job: PartitionJob) -> None:
-        """The kernel has the partition exactly where it was planned, under its lasting name; or has it no longer."""
-        if job.argv:
-            self._commands.write(job.argv)
-            self._commands.write(commands.await_udev())
-        device = self._reader.device(job.device)
-        shown = device is not None and (job.start, job.size) in {(part.start, part.size) for part in device.partitions}
-        linked = not job.there or bool(self._blocks.resolve([job.path])[job.path])
-        if shown != job.there or not linked:
+        """The kernel has the partition exactly where it was planned, under its lasting name; or has it no longer.
+
+        While another partition of the disk is in use, the kernel does not read a table anew and has to be told.
+        """
+        if job.there and not self._is_shown(job):
+            self._commands.write(commands.show_partitions(job.device.path))
+        if self._is_shown(job) != job.there or (job.there and not self._blocks.appear(job.path)):
             told = "is not where it was written to" if job.there else "is still known to the kernel"
             raise BackendFailed(
                 f"{step.target} {told}.", hint="Is udev running on the node, and is nothing else at work on the disk?"
             )
+
+    def _is_shown(self, job: PartitionJob) -> bool:
+        device = self._reader.device(job.device)
+        return device is not None and (job.start, job.size) in {(part.start, part.size) for part in device.partitions}
 
     def _prepare(self, step: Step, job: DiskJob) -> None:
         self._expect_blank(step, job)
@@ -206,6 +209,7 @@ class LvmCephDiskFlow:
         """New volumes with nothing inside are finished by one command per group; the targets of those that were."""
         jobs = {step.target: job for step, job in steps if isinstance(job, FinishJob) and job.group not in self._broken}
         try:
+            self._activate(jobs.values())
             found = self._reader.inside([(job.group, job.name, job.size) for job in jobs.values()])
         except CollError:
             return set()  # told by the volume's own step
@@ -215,15 +219,22 @@ class LvmCephDiskFlow:
             here = {target: job for target, job in clean.items() if job.group == group}
             drop = dict.fromkeys(tag for job in here.values() for tag in job.drop)
             try:
-                self._commands.write(commands.retag([f"{group}/{job.name}" for job in here.values()], remove=drop))
+                self._commands.write(commands.retag([job.full_name for job in here.values()], remove=drop))
             except CollError:
                 continue
             done.update(here)
         return done
 
+    def _activate(self, jobs: Iterable[FinishJob]) -> None:
+        names = [job.full_name for job in jobs if job.inactive and job.full_name not in self._activated]
+        if names:
+            self._commands.write(commands.activate(names))
+            self._activated.update(names)
+
     def _finish(self, job: FinishJob) -> None:
         """What older owners left inside a new volume is seen, and erased only with consent."""
-        full, path = f"{job.group}/{job.name}", commands.mapper_path(job.group, job.name)
+        full, path = job.full_name, commands.mapper_path(job.group, job.name)
+        self._activate([job])
         found = self._inside(job)
         drop = dict.fromkeys((*job.drop, *map(tags.wipe_tag, job.consents)))
         if found and not job.consents:

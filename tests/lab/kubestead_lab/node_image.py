@@ -25,6 +25,8 @@ PACKAGES = (
     "sudo",
     "lvm2",
     "gdisk",
+    "fdisk",
+    "mdadm",
     "parted",
     "iproute2",
     "kmod",
@@ -89,6 +91,9 @@ ENV{DEVTYPE}=="partition", ENV{ID_SERIAL}=="?*", SYMLINK+="disk/by-id/ubd-$env{I
 LABEL="lab_end"
 """
 
+# A disk that carries an array's signature stays one; arrays are assembled by those who want one.
+NO_ARRAYS = ("64-md-raid-assembly.rules", "# masked\n")
+
 SSHD_CONFIG = """\
 HostKey /etc/ssh/ssh_host_ed25519_key
 PermitRootLogin prohibit-password
@@ -111,6 +116,9 @@ MASKED = (
     "e2scrub_all.timer",
     "e2scrub_reap.service",
     "fstrim.timer",
+    "mdcheck_start.timer",
+    "mdcheck_continue.timer",
+    "mdmonitor-oneshot.timer",
     "systemd-networkd-wait-online.service",
 )
 
@@ -122,7 +130,7 @@ def artefact_of(lab: Lab) -> Artefact:
         "packages": " ".join(PACKAGES),
         "masked": " ".join(MASKED),
         "size": _ROOT_SIZE,
-        "files": IDENTITY_SCRIPT + IDENTITY_UNIT + UDEV_RULE + SSHD_CONFIG,
+        "files": IDENTITY_SCRIPT + IDENTITY_UNIT + UDEV_RULE + "".join(NO_ARRAYS) + SSHD_CONFIG,
         "kernel": installed_version("user-mode-linux"),
     }
     return Artefact(lab.cache, f"node-root-{DEBIAN_SUITE}", recipe_key(facts))
@@ -136,6 +144,7 @@ def _configure(root: Path, log: Path) -> None:
     shutil.copytree(_MODULES, root / "usr/lib/modules", dirs_exist_ok=True, symlinks=True)
     write(root / "etc/fstab", "/dev/ubda / ext4 defaults 0 1\n")
     write(root / "etc/udev/rules.d/59-lab-disks.rules", UDEV_RULE)
+    write(root / "etc/udev/rules.d" / NO_ARRAYS[0], NO_ARRAYS[1])
     write(root / "etc/ssh/sshd_config.d/lab.conf", SSHD_CONFIG)
     write(root / "etc/systemd/system/lab-identity.service", IDENTITY_UNIT)
     write(root / "usr/local/sbin/lab-identity", IDENTITY_SCRIPT, 0o755)

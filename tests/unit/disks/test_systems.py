@@ -49,6 +49,9 @@ class Recorded:
     def resolve(self, paths: Sequence[str]) -> Mapping[str, str]:
         return {path: self._names.get(path, path[5:]) for path in paths}
 
+    def appear(self, path: str) -> bool:
+        raise AssertionError(path)
+
     def probe(self, path: str, regions: Sequence[Region]) -> Probe:
         return Probe(False, tuple(Sample(region, b"", -1, "") for region in regions))
 

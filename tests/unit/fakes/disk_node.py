@@ -104,8 +104,8 @@ class FakeNode:
         self._script = script
         words = {"wipefs": self._wipefs, "pvcreate": self._pvcreate, "vgcreate": self._vgcreate, "vgextend": self._vgextend}
         more = {"vgchange": self._vgchange, "lvremove": self._lvremove, "lvextend": self._lvextend, "pvresize": self._pvresize}
-        other = {"dmsetup": self._dmsetup, "lvmdevices": self._lvmdevices, "blkdiscard": self._blkdiscard}
-        table = {"sfdisk": self._sfdisk, "partx": self._partx, "udevadm": lambda _args: None}
+        other = {"dmsetup": self._dmsetup, "lvm": self._lvmdevices, "blkdiscard": self._blkdiscard}
+        table = {"sfdisk": self._sfdisk, "partx": self._partx}
         every = {**words, **more, **other, **table, "lvcreate": self._lvcreate, "lvchange": self._lvchange}
         every[argv[0]](list(argv[1:]))
         if self.after_write:
@@ -118,6 +118,7 @@ class FakeNode:
         return Tables(self.hostname, mounts, (), frozenset(self.listed))
 
     def inventory(self, knames: Sequence[str]) -> Mapping[str, SysBlock]:
+        numbers = {kname: f"98:{number}" for number, kname in enumerate(self.disks)}
         return {
             kname: SysBlock(
                 {"serial": self.disks[kname].serial, "wwid": self.disks[kname].wwid},
@@ -127,8 +128,12 @@ class FakeNode:
                     **{name: (name, f"LVM-{self._group_of(name)}") for name in self._mapped(kname)},
                     **self.disks[kname].mappings,
                 },
+                size=self.disks[kname].size,
+                numbers=(numbers[kname],),
+                read_only=self.disks[kname].read_only,
             )
             for kname in knames
+            if kname in self.disks
         }
 
     def resolve(self, paths: Sequence[str]) -> Mapping[str, str]:
@@ -138,6 +143,9 @@ class FakeNode:
             for number, (_start, _size, guid, _name) in enumerate(disk.parts if disk.shown else (), 1)
         }
         return {path: links.get(path, "") or (path[5:] if path[5:] in self.disks else "") for path in paths}
+
+    def appear(self, path: str) -> bool:
+        return bool(self.resolve([path])[path])
 
     def probe(self, path: str, regions: Sequence[Region]) -> Probe:
         disk, base = self._located(path)
@@ -215,6 +223,7 @@ class FakeNode:
 
     def _signatures_on(self, path: str) -> list[tuple[int, str, str, str]]:
         if path.startswith("/dev/mapper/"):
+            assert not any(path == f"/dev/mapper/{g}-{lv}" for g, group in self.groups.items() for lv in group.inactive)
             return self.inside.get(path.rsplit("/", 1)[-1], [])
         if path[5:] not in self.disks:
             return self.inside.get(path[5:], [])
@@ -285,8 +294,8 @@ class FakeNode:
             disk.mappings = {kname: entry for kname, entry in disk.mappings.items() if entry[0] != args[1]}
 
     def _lvmdevices(self, args: list[str]) -> None:
-        assert args[0] == "--delpvid"
-        self.listed.discard(args[1])
+        assert args[:2] == ["lvmdevices", "--delpvid"]
+        self.listed.discard(args[2])
 
     def _blkdiscard(self, args: list[str]) -> None:
         self.disks[args[0][5:]].data.clear()
@@ -325,13 +334,16 @@ class FakeNode:
         if taken & wanted or any(e >= self._extents(p) for p, e in wanted):
             raise BackendFailed("extents are not free")
         self.groups[group].volumes[name] = (runs, set(tags))
+        if "--activate" in rest:
+            self.groups[group].inactive.add(name)
 
     def _lvchange(self, args: list[str]) -> None:
         gone, rest = _tags(args, "--deltag")
         new, volumes = _tags(rest, "--addtag")
         if volumes[:2] == ["--activate", "y"]:
-            group, _slash, name = volumes[2].partition("/")
-            self.groups[group].inactive.discard(name)
+            for full in volumes[2:]:
+                group, _slash, name = full.partition("/")
+                self.groups[group].inactive.discard(name)
             return
         for full in volumes:
             group, _slash, name = full.partition("/")

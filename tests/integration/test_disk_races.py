@@ -1,0 +1,158 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs that are ended at any command, and disks that change under the module, on a real node.
+
+Each case is a call of the modules' own code in one process on the node, so that many fit into minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from integration import downloads, signatures, spare_disks
+from integration.matrix_disk import (
+    DEVICE,
+    GONE,
+    LETTER,
+    NO_LEGS,
+    MatrixDisk,
+    entry,
+    matrix_disks,
+    signatures_on,
+    task,
+    two_volumes,
+)
+
+pytestmark = pytest.mark.nodes
+
+READING = {
+    ("lsblk", "--json"),
+    ("pvs", "--segments"),
+    ("vgs", "--reportformat"),
+    ("lvs", "--reportformat"),
+    ("wipefs", "--no-act"),
+}
+
+
+@pytest.fixture(scope="module")
+def disk() -> Iterator[MatrixDisk]:
+    downloads.signature_tools()
+    with matrix_disks(LETTER) as found:
+        yield found[0]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_held(disk: MatrixDisk) -> Iterator[None]:
+    """Whatever a failed test leaves, the next one begins with a disk that nothing holds."""
+    yield
+    disk.driver.shell(GONE, check=False)
+
+
+def test_a_run_ended_after_any_write_is_continued_to_the_same_end(disk: MatrixDisk) -> None:
+    """Three runs (a blank disk, a used one with consent, the removal), each ended after each of its commands and writes."""
+    points = 0
+    for kind in ("blank", "gpt"):
+        disk.fill(signatures.MAKERS.get(kind, lambda _image: None))
+        if kind == "gpt":
+            disk.driver.shell(f"mkfs.xfs -q -f {DEVICE}1 && sync && udevadm settle")
+        disk.keep()
+        params = task(consent=disk.consent()) if kind == "gpt" else two_volumes()
+        whole = disk.run(params=params)
+        state = _lvm_state(disk)
+        for point in range(1, len(whole["writes"]) + 1):
+            disk.back()
+            assert disk.driver.ask("killed", params=params, kill=point)["killed"], point
+            again = disk.run(params=params)
+            assert _lvm_state(disk) == state, (kind, point)
+            assert again["storage_node"] == whole["storage_node"]
+            points += 1
+        assert not disk.run(params=params)["changed"]
+    disk.keep()
+    params = task(consent=disk.consent(), state="absent")
+    whole = disk.run(params=params)
+    for point in range(1, len(whole["writes"]) + 1):
+        disk.back()
+        disk.driver.shell("vgchange -q -ay matrix")
+        assert disk.driver.ask("killed", params=params, kill=point)["killed"], point
+        disk.run(params=params)
+        assert disk.info()["verdict"] == "blank", point
+        disk.driver.shell("sync")
+        assert signatures_on(disk.image) == [], point
+        points += 1
+    assert not disk.run(params=params)["changed"]
+    print(f"ended and continued at {points} points")
+    assert points >= 20
+
+
+def _lvm_state(disk: MatrixDisk) -> str:
+    """All that LVM has on the disk, without what is random."""
+    fields = "pv_uuid,vg_name,vg_tags,lv_name,lv_size,seg_pe_ranges"
+    tags = disk.driver.shell("lvs --noheadings -o lv_name,lv_tags matrix | sed 's/kubestead.vg=[^,]*//'")
+    return (
+        disk.driver.shell(
+            f"lvs --noheadings --separator ' ' -o {fields.replace('pv_uuid,', '')} matrix; pvs -o pv_uuid {DEVICE}"
+        )
+        + tags
+    )
+
+
+RACES = {
+    "gets a file system": "mkfs.ext4 -q -F {device} && sync && udevadm settle",
+    "is mounted": "mkfs.ext4 -q -F {device} && mount {device} /mnt",
+    "becomes a physical volume": "pvcreate -q {device} && udevadm settle",
+    "gets a label": "printf 'bluestore block device\\n1111' | dd of={device} bs=1M seek=1024 conv=fsync 2>/dev/null",
+}
+
+
+@pytest.mark.parametrize("race", RACES)
+def test_a_disk_that_changes_between_plan_and_write_is_refused(disk: MatrixDisk, race: str) -> None:
+    disk.fill()
+    told = disk.run(params=task(), pause=RACES[race].format(device=DEVICE), fails=True)
+    assert told["writes"] == []
+    assert "changed after it was looked at" in entry(told, "data")["error"]["msg"]
+
+
+def test_a_disk_that_grows_between_plan_and_write_is_refused(disk: MatrixDisk) -> None:
+    disk.fill()
+    half = spare_disks.DISK_BYTES // 1024
+    disk.driver.shell(NO_LEGS)
+    disk.driver.shell(f"echo 0 {half} linear {DEVICE} 0 | dmsetup create mpathg --uuid mpath-3600508b4001")
+    grow = f"echo 0 {half + 8192} linear {DEVICE} 0 | dmsetup load mpathg && dmsetup resume mpathg && udevadm settle"
+    told = disk.run(params=task(), pause=grow, fails=True)
+    assert told["writes"] == []
+    assert "was replaced after it was looked at" in entry(told, "data")["error"]["msg"]
+
+
+def test_another_disk_in_the_same_place_is_refused(disk: MatrixDisk) -> None:
+    """The disk is pulled and another one plugged in between plan and write, under the same kernel name."""
+    disk.fill()
+    other = disk.image.with_name("other.img")
+    with ThreadPoolExecutor(1) as pool:
+        swapped = pool.submit(disk.swap, other, "ANOTHER-DISK")
+        told = disk.run(params=task(), pause="touch /run/swap; while test -e /run/swap; do sleep 0.2; done", fails=True)
+        swapped.result(timeout=60)
+    assert told["writes"] == []
+    assert "it is now serial ANOTHER-DISK" in entry(told, "data")["error"]["msg"]
+    assert spare_disks.fingerprint(other) == spare_disks.fingerprint_of_nothing()
+    spare_disks.unplug(disk.console, disk.letter, other)
+    disk.plug()
+
+
+def test_check_mode_runs_no_command_that_writes(disk: MatrixDisk) -> None:
+    disk.fill(signatures.MAKERS["ext4"])
+    params = two_volumes(consent=disk.consent())
+    foretold = disk.run(params=params, check=True)
+    assert {tuple(command[:2]) for command in foretold["commands"]} == READING
+    assert foretold["writes"] == []
+    made = disk.run(params=params)
+    plain = [{name: row.get(name) for name in ("name", "action", "reason", "extents", "size")} for row in foretold["entries"]]
+    assert plain == [
+        {name: row.get(name) for name in ("name", "action", "reason", "extents", "size")} for row in made["entries"]
+    ]
+    unchanged = disk.run(params=params)
+    reports = [command[0] for command in unchanged["commands"]]
+    assert sorted(reports) == ["lsblk", "lvs", "pvs", "vgs", "wipefs"], "one report per command"
+    disk.run(params=two_volumes(consent=disk.consent(), state="absent"))
