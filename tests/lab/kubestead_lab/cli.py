@@ -31,7 +31,7 @@ lab status                 what runs, where, for how long
 lab exec -- COMMAND …      run a command inside the lab
 lab node start|stop|restart NAME
 
-PARTS is a list with commas out of: control-plane, directory, directory389, nodes"""
+PARTS is a list with commas out of: control-plane, directory, directory389, nodes, ceph"""
 
 
 def _parser() -> argparse.ArgumentParser:

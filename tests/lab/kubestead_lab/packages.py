@@ -20,6 +20,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "directory": ("iproute2", "openssl", "slapd", "ldap-utils"),
     "directory389": ("iproute2", "openssl", "389-ds-base", "libnss3-tools", "ldap-utils"),
     "nodes": ("iproute2", "openssh-client", "user-mode-linux", "uml-utilities", "debootstrap", "e2fsprogs"),
+    "ceph": ("iproute2", "openssh-client", "debootstrap"),
     # Not parts that run. What tests fill the nodes' disks with, every file system and container Debian has a tool for.
     "signatures": (
         "bcache-tools",

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kubestead_lab import control_plane, directory, directory389, environment, golang, netns, nodes, packages
+from kubestead_lab import control_plane, directory, directory389, environment, golang, netns, nodes, packages, rook_stand_in
 from kubestead_lab.errors import LabError
 from kubestead_lab.procs import Daemon
 from kubestead_lab.progress import say
@@ -82,8 +82,19 @@ MACHINES = Part(
     nodes.daemons,
     tuple(node.address for node in NODES),
 )
-# In the order of ending: machines first, the control plane last.
-ALL = (MACHINES, DIRECTORY389, DIRECTORY, CONTROL_PLANE)
+CEPH = Part(
+    "ceph",
+    _nothing,
+    rook_stand_in.prepare,
+    rook_stand_in.start,
+    rook_stand_in.stop,
+    rook_stand_in.stop,
+    rook_stand_in.wipe,
+    lambda lab: (rook_stand_in.daemon(lab),),
+    (f"{NODES[0].address}:3300",),
+)
+# In the order of ending: the stand-in for Rook, then the machines, the control plane last.
+ALL = (CEPH, MACHINES, DIRECTORY389, DIRECTORY, CONTROL_PLANE)
 
 
 def chosen(names: str | None) -> tuple[Part, ...]:

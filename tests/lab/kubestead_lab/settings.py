@@ -16,9 +16,12 @@ KUBERNETES_VERSION = "1.36.3"
 ETCD_VERSION = "3.6.5"
 ROOK_VERSION = "1.20.6"
 DEBIAN_SUITE = "bookworm"
+# The first suite with the Ceph that this Rook runs, 20.2.
+CEPH_SUITE = "forky"
+DEBIAN_MIRROR = "http://deb.debian.org/debian"
 
 DEFAULT_NAME = "kubestead-lab"
-PARTS = ("control-plane", "directory", "directory389", "nodes")
+PARTS = ("control-plane", "directory", "directory389", "nodes", "ceph")
 
 BRIDGE = "br-lab"
 BRIDGE_ADDRESS = "10.77.0.1"

@@ -1,0 +1,167 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The objects and statuses that Rook would write, from what Ceph itself tells; nothing here reads or writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kubestead_lab.settings import ROOK_VERSION
+
+GROUP = "ceph.rook.io/v1"
+HOSTNAME = "kubernetes.io/hostname"
+NOTE = "The lab runs no containers: its stand-in for Rook and the kubelet runs this on the node as a systemd unit."
+
+
+@dataclass(frozen=True)
+class Osd:
+    """One OSD as ceph-volume lists it."""
+
+    number: str
+    fsid: str
+    node: str
+    path: str
+    device_class: str
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a pod runs: what comes first, then the daemon."""
+
+    first: Sequence[str]
+    command: Sequence[str]
+    account: str
+    environment: Mapping[str, str]
+
+
+def deployment(cluster: Mapping[str, Any], kind: str, name: str, node: str, program: Program) -> dict[str, Any]:
+    """The Deployment of one daemon, of the shape Rook gives it."""
+    meta, spec = cluster["metadata"], cluster["spec"]
+    labels = {
+        "app": f"rook-ceph-{kind}",
+        "ceph_daemon_id": name,
+        "ceph_daemon_type": kind,
+        "rook_cluster": meta["namespace"],
+        kind: name,
+    }
+    if kind == "osd":
+        labels |= {"ceph-osd-id": name, "failure-domain": node, "topology-location-host": node}
+    image, said = spec["cephVersion"]["image"], [{"name": key, "value": text} for key, text in program.environment.items()]
+    mount = [{"name": "rook-data", "mountPath": "/var/lib/rook"}]
+    pod: dict[str, Any] = {
+        "serviceAccountName": program.account,
+        "hostNetwork": True,
+        "nodeSelector": {HOSTNAME: node},
+        "volumes": [{"name": "rook-data", "hostPath": {"path": spec["dataDirHostPath"]}}],
+        "containers": [
+            {"name": kind, "image": image, "command": list(program.command), "env": said, "volumeMounts": mount},
+        ],
+    }
+    if program.first:
+        first = {"name": "activate", "image": image, "command": list(program.first), "volumeMounts": mount}
+        pod["initContainers"] = [first]
+    owner = {"apiVersion": GROUP, "kind": "CephCluster", "name": meta["name"], "uid": meta["uid"]}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": f"rook-ceph-{kind}-{name}",
+            "namespace": meta["namespace"],
+            "labels": labels | {"rook-version": f"v{ROOK_VERSION}"},
+            "ownerReferences": [{**owner, "controller": True, "blockOwnerDeletion": True}],
+        },
+        "spec": {
+            "strategy": {"type": "Recreate"},
+            "selector": {"matchLabels": {key: labels[key] for key in ("app", "ceph_daemon_id", "rook_cluster")}},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
+    }
+
+
+def osd_program(osd: Osd) -> Program:
+    """Activation by ceph-volume, then the daemon in the foreground."""
+    return Program(
+        first=("ceph-volume", "lvm", "activate", "--no-systemd", "--bluestore", osd.number, osd.fsid),
+        command=("ceph-osd", "--foreground", "--id", osd.number, "--setuser", "ceph", "--setgroup", "ceph"),
+        account="rook-ceph-osd",
+        environment={
+            "ROOK_NODE_NAME": osd.node,
+            "ROOK_OSD_UUID": osd.fsid,
+            "ROOK_OSD_ID": osd.number,
+            "ROOK_BLOCK_PATH": osd.path,
+            "ROOK_CV_MODE": "lvm",
+            "ROOK_OSD_DEVICE_CLASS": osd.device_class,
+        },
+    )
+
+
+def pod_status(pod: Mapping[str, Any], *, runs: bool, reason: str, restarts: int, now: str) -> dict[str, Any]:
+    """What a kubelet would say of a pod; without what changes by time alone."""
+    container = pod["spec"]["containers"][0]
+    told = {"name": container["name"], "image": container["image"], "imageID": "", "ready": runs, "restartCount": restarts}
+    told["state"] = {"running": {}} if runs else {"waiting": {"reason": reason}}
+    conditions = [
+        {"type": "PodScheduled", "status": "True"},
+        {"type": "Ready", "status": "True" if runs else "False", "lastTransitionTime": now},
+    ]
+    return {"phase": "Running" if runs else "Pending", "message": NOTE, "conditions": conditions, "containerStatuses": [told]}
+
+
+def ceph_part(before: Mapping[str, Any], status: Mapping[str, Any], versions: Mapping[str, Any], now: str) -> dict[str, Any]:
+    """``status.ceph`` from `ceph status` and `ceph versions`."""
+    health, sizes = status["health"], status["pgmap"]
+    changed = health["status"] != before.get("health")
+    made = {
+        "health": health["status"],
+        "details": {
+            name: {"severity": check["severity"], "message": check["summary"]["message"]}
+            for name, check in health["checks"].items()
+        },
+        "fsid": status["fsid"],
+        "lastChecked": now,
+        "lastChanged": now if changed else before.get("lastChanged", now),
+        "versions": dict(versions),
+        "capacity": {
+            "bytesTotal": sizes["bytes_total"],
+            "bytesUsed": sizes["bytes_used"],
+            "bytesAvailable": sizes["bytes_avail"],
+            "lastUpdated": now,
+        },
+    }
+    previous = before.get("health") if changed else before.get("previousHealth")
+    return made | ({"previousHealth": previous} if previous else {})
+
+
+def unreached(before: Mapping[str, Any], message: str, now: str) -> dict[str, Any]:
+    """``status.ceph`` when Ceph does not answer: Rook writes an error of its own."""
+    told = {"health": "HEALTH_ERR", "details": {"error": {"severity": "Urgent", "message": message}}, "lastChecked": now}
+    return {**before, **told}
+
+
+def phase_part(cluster: Mapping[str, Any], phase: str, message: str, now: str) -> dict[str, Any]:
+    """Phase, state and the condition that goes with them."""
+    states = {"Ready": "Created", "Progressing": "Creating", "Failure": "Error", "Deleting": "Deleting"}
+    reasons = {"Ready": "ClusterCreated", "Progressing": "ClusterProgressing", "Failure": "ClusterFailure"}
+    condition = {
+        "type": phase,
+        "status": "True",
+        "reason": reasons.get(phase, "ClusterDeleting"),
+        "message": message,
+        "lastHeartbeatTime": now,
+        "lastTransitionTime": now,
+    }
+    return {
+        "phase": phase,
+        "state": states[phase],
+        "message": message,
+        "conditions": [condition],
+        "observedGeneration": cluster["metadata"]["generation"],
+    }
+
+
+def version_of(versions: Mapping[str, Any]) -> str:
+    """`ceph version 20.2.4 (…)` -> 20.2.4-0, as Rook writes it."""
+    found = sorted(text.split()[2] for text in versions.get("overall", {}))
+    return f"{found[0]}-0" if found else ""

@@ -1,0 +1,275 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""In Rook's place: follows the CephCluster and its pools, and does with real daemons what Rook's pods would do.
+
+It takes one monitor, one manager, and OSDs on the logical volumes that `storage.nodes` names. As with Rook a skipped device
+is no failure: the phase becomes Ready without it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from kubestead_lab import ceph_objects
+from kubestead_lab.ceph_nodes import CommandFailed, Host
+from kubestead_lab.ceph_objects import Osd, Program, deployment, osd_program
+from kubestead_lab.ceph_pods import stamp
+from kubestead_lab.kube_http import KubeHttp
+from kubestead_lab.progress import say
+from kubestead_lab.remote import Away
+
+_KIND = "/apis/ceph.rook.io/v1"
+_FINALIZER = "cephcluster.ceph.rook.io"
+_POOL_FINALIZER = "cephblockpool.ceph.rook.io"
+_REFRESH_SECONDS = 15.0
+_WAIT_SECONDS = 180.0
+# Small machines: one CPU, no spare memory.
+_SMALL = """
+osd_memory_target = 939524096
+bluestore_cache_autotune = false
+bluestore_cache_size = 33554432
+mon_data_avail_warn = 5
+log_file =
+mon_cluster_log_file =
+"""
+# Keyrings and the monitor's first map; what is there already stays, so that a restarted node finds its own.
+_BEGIN = """\
+set -eu
+[ -e /etc/ceph/begun ] && exit 0
+rm -rf /etc/ceph/*keyring /var/lib/ceph/mon/ceph-a
+ring() { file=$1; shift; ceph-authtool --create-keyring "$file" --gen-key "$@" >/dev/null; }
+ring /etc/ceph/mon.keyring -n mon. --cap mon 'allow *'
+ring /etc/ceph/ceph.client.admin.keyring -n client.admin --cap mon 'allow *' --cap osd 'allow *' --cap mgr 'allow *'
+ring /etc/ceph/bootstrap.keyring -n client.bootstrap-osd --cap mon 'profile bootstrap-osd' --cap mgr 'allow r'
+for one in ceph.client.admin bootstrap; do
+  ceph-authtool /etc/ceph/mon.keyring --import-keyring "/etc/ceph/$one.keyring" >/dev/null
+done
+monmaptool --create --clobber --addv a "$2" --fsid "$1" /tmp/lab-monmap >/dev/null
+ceph-mon --mkfs -i a --monmap /tmp/lab-monmap --keyring /etc/ceph/mon.keyring
+: >/etc/ceph/begun
+"""
+
+
+class NotYet(Exception):
+    """What has to be there first is not there; the next look tries again."""
+
+
+class Operator:
+    """The stand-in for Rook's operator."""
+
+    def __init__(self, api: KubeHttp, hosts: Mapping[str, Host], meanwhile: Callable[[], None]) -> None:
+        self._api, self._hosts, self._meanwhile = api, hosts, meanwhile
+        self._done: dict[str, tuple[object, ...]] = {}
+        self._asked = 0.0
+
+    def look(self) -> None:
+        """One look at everything, if Rook's operator is installed and not scaled down."""
+        operators = self._api.items("/apis/apps/v1/deployments?fieldSelector=metadata.name=rook-ceph-operator")
+        if not operators or not operators[0]["spec"]["replicas"]:
+            return
+        for cluster in self._api.items(f"{_KIND}/cephclusters"):
+            try:
+                self._cluster(cluster, operators[0]["metadata"]["generation"])
+            except (NotYet, CommandFailed, Away, KeyError) as problem:
+                say(f"CephCluster {cluster['metadata']['name']}: {type(problem).__name__} {problem}")
+                self._tell(cluster, **ceph_objects.phase_part(cluster, "Failure", str(problem), stamp()))
+
+    @staticmethod
+    def _path(thing: Mapping[str, Any], plural: str) -> str:
+        return f"{_KIND}/namespaces/{thing['metadata']['namespace']}/{plural}/{thing['metadata']['name']}"
+
+    def _tell(self, cluster: Mapping[str, Any], **status: Any) -> None:
+        """Write a part of the status; the server refuses what its resource definition does not know."""
+        self._api.merge(f"{self._path(cluster, 'cephclusters')}/status", {"status": status})
+
+    def _progress(self, cluster: Mapping[str, Any], message: str) -> None:
+        say(f"CephCluster {cluster['metadata']['name']}: {message}")
+        self._tell(cluster, **ceph_objects.phase_part(cluster, "Progressing", message, stamp()))
+
+    def _cluster(self, cluster: dict[str, Any], restarted: int) -> None:
+        if "deletionTimestamp" in cluster["metadata"]:
+            self._end(cluster)
+            return
+        meta = cluster["metadata"]
+        now = (meta["generation"], restarted)
+        if self._done.get(meta["uid"]) != now:
+            self._reconcile(cluster)
+            self._done[meta["uid"]] = now
+            self._asked = 0.0
+        self._pools(cluster)
+        if time.monotonic() - self._asked > _REFRESH_SECONDS:
+            self._asked = time.monotonic()
+            self._refresh(cluster)
+
+    def _reconcile(self, cluster: dict[str, Any]) -> None:
+        if _FINALIZER not in cluster["metadata"].get("finalizers", []):
+            self._api.merge(self._path(cluster, "cephclusters"), {"metadata": {"finalizers": [_FINALIZER]}})
+        nodes = cluster["spec"]["storage"].get("nodes") or []
+        if not nodes:
+            raise NotYet("the lab's stand-in for Rook takes storage.nodes only")
+        self._progress(cluster, "Configuring Ceph Mons")
+        fsid = self._monitor(cluster)
+        self._progress(cluster, "Configuring Ceph Mgr(s)")
+        self._manager(cluster)
+        self._progress(cluster, "Configuring Ceph OSDs")
+        with ThreadPoolExecutor(len(nodes)) as pool:
+            found = list(pool.map(lambda node: self._osds(cluster, node, fsid), nodes))
+        for osd in (osd for osds in found for osd in osds):
+            self._apply(deployment(cluster, "osd", osd.number, osd.node, osd_program(osd)))
+        self._tell(cluster, **ceph_objects.phase_part(cluster, "Ready", "Cluster created successfully", stamp()))
+
+    def _apply(self, thing: Mapping[str, Any]) -> None:
+        """Server-side apply leaves the replicas alone that somebody has set."""
+        meta = thing["metadata"]
+        self._api.apply(f"/apis/apps/v1/namespaces/{meta['namespace']}/deployments/{meta['name']}", thing)
+
+    def _home(self, cluster: Mapping[str, Any]) -> Host:
+        """The node of monitor and manager: the first in the list."""
+        return self._hosts[sorted(node["name"] for node in cluster["spec"]["storage"]["nodes"])[0]]
+
+    def _wait(self, what: str, ready: Callable[[], bool]) -> None:
+        """Until it is ready; the pods are looked after meanwhile."""
+        deadline = time.monotonic() + _WAIT_SECONDS
+        while time.monotonic() < deadline:
+            self._meanwhile()
+            try:
+                if ready():
+                    return
+            except (Away, CommandFailed):
+                pass
+            time.sleep(0.5)
+        raise NotYet(f"no {what} after {_WAIT_SECONDS:.0f} s")
+
+    def _monitor(self, cluster: dict[str, Any]) -> str:
+        home, spec, namespace = self._home(cluster), cluster["spec"], cluster["metadata"]["namespace"]
+        data = f"{spec['dataDirHostPath']}/{namespace}"
+        home.set_up(data)
+        fsid = home.run("sh", "-c", f"cat {data}/fsid 2>/dev/null || true").strip() or str(uuid.uuid4())
+        address = f"[v2:{home.node.address}:3300,v1:{home.node.address}:6789]"
+        config = f"[global]\nfsid = {fsid}\nmon_host = {address}\n{_SMALL}{self._override(namespace)}"
+        home.run("tee", f"{data}/fsid", stdin=fsid)
+        home.run("tee", f"{data}/etc/ceph.conf", stdin=config)
+        home.ceph("sh", "-c", _BEGIN, "sh", fsid, address)
+        program = Program((), ("ceph-mon", "--foreground", "--id", "a"), "rook-ceph-default", {})
+        self._apply(deployment(cluster, "mon", "a", home.node.name, program))
+        self._wait("monitor", lambda: "a" in json.loads(home.monitor("quorum_status"))["quorum_names"])
+        for name in {node["name"] for node in spec["storage"]["nodes"]}:
+            host = self._hosts[name]
+            host.set_up(data)
+            for file in ("etc/ceph.conf", "etc/ceph.client.admin.keyring"):
+                host.run("tee", f"{data}/{file}", stdin=home.run("cat", f"{data}/{file}"))
+            host.run("tee", f"{data}/lib/bootstrap-osd/ceph.keyring", stdin=home.run("cat", f"{data}/etc/bootstrap.keyring"))
+        self._settings(home, cluster)
+        return fsid
+
+    def _override(self, namespace: str) -> str:
+        """What the user adds to Ceph's configuration, as Rook takes it."""
+        found = self._api.maybe(f"/api/v1/namespaces/{namespace}/configmaps/rook-config-override")
+        return str(((found or {}).get("data") or {}).get("config") or "")
+
+    @staticmethod
+    def _settings(home: Host, cluster: Mapping[str, Any]) -> None:
+        wanted = {"mon_allow_pool_delete": "true", "auth_allow_insecure_global_id_reclaim": "false"}
+        kind = cluster["spec"].get("security", {}).get("cephx", {}).get("csi", {}).get("keyType")
+        if kind == "aes":
+            wanted["mon_auth_allow_insecure_key"] = "true"
+            home.monitor("mon set", name="auth_allowed_ciphers", value="aes,aes256k")
+        for name, value in wanted.items():
+            home.monitor("config set", who="mon", name=name, value=value)
+        for user in ("client.csi-rbd-node", "client.csi-rbd-provisioner"):
+            caps = ["mon", "profile rbd", "osd", "profile rbd"]
+            home.monitor("auth get-or-create", entity=user, caps=caps, **({"key_type": kind} if kind else {}))
+
+    def _manager(self, cluster: dict[str, Any]) -> None:
+        home = self._home(cluster)
+        caps = ["mon", "allow profile mgr", "osd", "allow *", "mds", "allow *"]
+        key = json.loads(home.monitor("auth get-or-create", entity="mgr.a", caps=caps))[0]["key"]
+        ring = f"[mgr.a]\n\tkey = {key}\n"
+        home.ceph("sh", "-c", "mkdir -p /var/lib/ceph/mgr/ceph-a && cat >/var/lib/ceph/mgr/ceph-a/keyring", stdin=ring)
+        program = Program((), ("ceph-mgr", "--foreground", "--id", "a"), "rook-ceph-mgr", {})
+        self._apply(deployment(cluster, "mgr", "a", home.node.name, program))
+
+    def _osds(self, cluster: Mapping[str, Any], node: Mapping[str, Any], fsid: str) -> list[Osd]:
+        """What the prepare job of a node does: OSDs on the listed devices that have none."""
+        host, spec = self._hosts[node["name"]], cluster["spec"]["storage"]
+        known = {osd.path for osd in host.osds(fsid)}
+        fresh = [device for device in node.get("devices") or [] if device["name"] not in known]
+        for device in fresh:
+            config = {**(spec.get("config") or {}), **(node.get("config") or {}), **(device.get("config") or {})}
+            skipped = host.prepare(device["name"], config)
+            if skipped:
+                say(f"rook-ceph-osd-prepare-{node['name']}: {skipped}")
+        return host.osds(fsid) if fresh else [osd for osd in host.osds(fsid) if osd.path in known]
+
+    def _refresh(self, cluster: dict[str, Any]) -> None:
+        """Ask Ceph, and tell."""
+        home, now = self._home(cluster), stamp()
+        before = (cluster.get("status") or {}).get("ceph") or {}
+        try:
+            told, versions = json.loads(home.monitor("status")), json.loads(home.monitor("versions"))
+            classes = json.loads(home.monitor("osd crush class ls"))
+            planned = len(json.loads(home.monitor("osd ls")))
+        except (Away, CommandFailed) as problem:
+            self._tell(cluster, ceph=ceph_objects.unreached(before, f"failed to get status. {problem}", now))
+            return
+        image = {"image": cluster["spec"]["cephVersion"]["image"], "version": ceph_objects.version_of(versions)}
+        storage = {"deviceClasses": [{"name": name} for name in classes], "osd": {"storeType": {"bluestore": planned}}}
+        part = ceph_objects.ceph_part(before, told, versions, now)
+        # A merge patch takes away a warning that is over only if it is told to.
+        part["details"] = {**dict.fromkeys(before.get("details") or {}), **part["details"]}
+        part["versions"] = {**dict.fromkeys(before.get("versions") or {}), **part["versions"]}
+        self._tell(cluster, ceph=part, version=image, storage=storage)
+
+    def _pools(self, cluster: Mapping[str, Any]) -> None:
+        home, namespace = self._home(cluster), cluster["metadata"]["namespace"]
+        for pool in self._api.items(f"{_KIND}/namespaces/{namespace}/cephblockpools"):
+            meta, name = pool["metadata"], pool["spec"].get("name") or pool["metadata"]["name"]
+            if "deletionTimestamp" in meta:
+                if name in json.loads(home.monitor("osd pool ls")):
+                    home.monitor("osd pool delete", pool=name, pool2=name, yes_i_really_really_mean_it=True)
+                self._api.merge(self._path(pool, "cephblockpools"), {"metadata": {"finalizers": None}})
+            elif self._done.get(meta["uid"]) != (meta["generation"],):
+                self._pool(home, pool, name)
+                self._done[meta["uid"]] = (meta["generation"],)
+
+    def _pool(self, home: Host, pool: Mapping[str, Any], name: str) -> None:
+        spec, meta = pool["spec"], pool["metadata"]
+        if _POOL_FINALIZER not in meta.get("finalizers", []):
+            self._api.merge(self._path(pool, "cephblockpools"), {"metadata": {"finalizers": [_POOL_FINALIZER]}})
+        rule = {"root": spec.get("crushRoot") or "default", "type": spec.get("failureDomain") or "host"}
+        if spec.get("deviceClass"):
+            rule["class"] = spec["deviceClass"]
+        home.monitor("osd crush rule create-replicated", name=name, **rule)
+        home.monitor("osd pool create", pool=name, pool_type="replicated", rule=name)
+        size = spec.get("replicated", {}).get("size", 3)
+        home.monitor("osd pool set", pool=name, var="size", val=str(size), yes_i_really_mean_it=True)
+        home.monitor("osd pool application enable", pool=name, app="rbd", yes_i_really_mean_it=True)
+        told = {"phase": "Ready", "observedGeneration": meta["generation"]}
+        self._api.merge(f"{self._path(pool, 'cephblockpools')}/status", {"status": told})
+        say(f"pool {name}: ready")
+
+    def _end(self, cluster: Mapping[str, Any]) -> None:
+        """Deletion waits for what depends on the cluster; then the daemons end, and what they wrote stays."""
+        namespace = cluster["metadata"]["namespace"]
+        left = [
+            f"{plural}/{one['metadata']['name']}"
+            for plural in ("cephblockpools", "cephfilesystems", "cephobjectstores")
+            for one in self._api.items(f"{_KIND}/namespaces/{namespace}/{plural}")
+        ]
+        if left:
+            self._pools(cluster)
+            message = f"CephCluster will not be deleted until all dependents are removed: {', '.join(left)}"
+            condition = {"type": "DeletionIsBlocked", "status": "True", "reason": "ObjectHasDependents", "message": message}
+            self._tell(cluster, phase="Deleting", message=message, conditions=[condition])
+            return
+        everything = f"/apis/apps/v1/namespaces/{namespace}/deployments"
+        for one in self._api.items(f"{everything}?labelSelector=rook_cluster={namespace},ceph_daemon_type"):
+            self._api.call("DELETE", f"{everything}/{one['metadata']['name']}")
+        for host in self._hosts.values():
+            host.end()
+        self._api.merge(self._path(cluster, "cephclusters"), {"metadata": {"finalizers": None}})
