@@ -27,7 +27,7 @@ _CERTIFICATES_ASKED = 3
 
 @dataclass(frozen=True)
 class Probe:
-    """One question to a server. ``common``: whoever is logged in may."""
+    """One question to a server. ``common``: whoever is logged in may; ``writes``: it passes through admission."""
 
     what: str
     method: str

@@ -210,11 +210,11 @@ def _plan_denials(draft: _Draft, coming: tuple[Denial, ...]) -> dict[str, Obj]:
             draft.step(DENY, "deny" if after else "allow", f"refusal of {who}", "denial", who)
             if entry is not None:
                 draft.busy.add(entry.person)
-    objects = denials.policy_objects(wanted.list_name, wanted.list_namespace, coming)
+    objects = denials.policy_objects(wanted.list_name, coming)
     if not (asked and POLICY in wanted.means) and not (changed and _carries(old, new)):
         return {}
     wrong: dict[str, Obj] = {
-        path: body for path, body in objects.items() if not denials.object_stands(body, seen.listed.get(path))
+        path: body for path, body in objects.items() if not denials.stands(body, seen.listed.get(path))
     }
     missing = all(seen.listed.get(path) is None for path in objects)
     draft.judge(LIST, wanted.list_name, "created" if missing else "updated" if wrong else "unchanged")
