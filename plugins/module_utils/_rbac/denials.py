@@ -22,6 +22,7 @@ _PREFIX = "X509SHA256="
 _CREDENTIAL = re.compile(r"X509SHA256=[0-9a-f]{64}", re.ASCII)
 # One expression may hold 100,000 characters; a longer one is not loaded, and the server keeps the list it had.
 _EXPRESSION_LIMIT = 60_000
+NOWHERE = "https://127.0.0.1:1/access-was-ended"
 _REFUSAL = "the access of this person or of this credential was ended"
 
 
@@ -198,7 +199,7 @@ def webhook_kubeconfig() -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "nowhere", "cluster": {"server": "https://127.0.0.1:1"}}],
+        "clusters": [{"name": "nowhere", "cluster": {"server": NOWHERE}}],
         "users": [{"name": "nobody", "user": {}}],
         "contexts": [{"name": "nowhere", "context": {"cluster": "nowhere", "user": "nobody"}}],
         "current-context": "nowhere",
