@@ -28,7 +28,7 @@ extends_documentation_fragment:
 options:
   people:
     description:
-      - The people as they should be, in the form of the list that M(kubestead.platform.rbac_grant#module) and the role
+      - The people as they should be, in the form of the list that M(kubestead.platform.rbac_grant) and the role
         C(user_onboarding) are served from, with C(name), C(full_name), C(groups), C(access) and C(state).
       - Without it, nothing is compared with a list.
     type: list
