@@ -253,7 +253,7 @@ def test_coming_back_waits_for_the_end_of_every_certificate(world: World) -> Non
     back = world.run("anna", state="absent")
     assert back.actions["marker", "anna"] == "removed" and world.kept_out() == [] and world.listed() == []
     assert world.files.archived and not world.run("anna", state="absent").changed
-    assert world.run("nobody-left", state="absent").actions == {("marker", "nobody-left"): "unchanged"}
+    assert world.run("nobody-left", state="absent").actions == {}
 
 
 def test_coming_back_with_rights_bound_to_the_issue_turns_the_refusal_to_the_old_certificates(world: World) -> None:
