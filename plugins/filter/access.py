@@ -24,4 +24,5 @@ class FilterModule:
             "access_csv": _filter(tables.as_csv),
             "access_json": _filter(tables.as_json),
             "access_page": _filter(page.page),
+            "access_summary": _filter(tables.summary),
         }

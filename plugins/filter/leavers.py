@@ -27,5 +27,6 @@ class FilterModule:
             "leaver_kubeconfigs": _filter(leaving.leaver_kubeconfigs),
             "leaver_problems": problems_of(leaving.leaver_kubeconfigs),
             "leaver_report": _filter(leaving.leaver_report),
+            "people_returning": _filter(leaving.people_returning),
             "people_leavers": _filter(leaving.people_leavers),
         }

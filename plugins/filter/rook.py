@@ -10,7 +10,7 @@ from typing import Any, Callable
 from ansible.errors import AnsibleFilterError
 
 from ..module_utils._core.filters import as_filter, problems_of
-from ..module_utils._rook import cluster, manifests, storage
+from ..module_utils._rook import cluster, health, manifests, plan, versions
 
 _filter = functools.partial(as_filter, error=AnsibleFilterError)
 
@@ -21,12 +21,16 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names and functions."""
         return {
-            "ceph_cluster": _filter(cluster.ceph_cluster),
-            "ceph_progress": _filter(cluster.ceph_progress),
+            "ceph_placement_groups": _filter(health.placement_groups),
             "crds_not_served": _filter(manifests.crds_not_served),
-            "dropped_fields": _filter(cluster.dropped_fields),
+            "dropped_fields": _filter(cluster.dropped_objects),
+            "rook_checksum_problems": problems_of(manifests.check_checksums),
+            "rook_cluster_plan": _filter(plan.cluster_plan),
+            "rook_cluster_problems": problems_of(plan.cluster_plan),
             "rook_dry_run": _filter(manifests.split_by_dry_run),
+            "rook_localise": _filter(manifests.localise),
             "rook_manifests": _filter(manifests.operator_manifests),
-            "rook_storage_nodes": _filter(storage.storage_nodes),
-            "rook_storage_problems": problems_of(storage.storage_nodes),
+            "rook_operator_problems": problems_of(manifests.check_install),
+            "rook_release": _filter(versions.release_facts),
+            "rook_same_storage": _filter(cluster.same_storage),
         }

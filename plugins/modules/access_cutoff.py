@@ -146,14 +146,9 @@ options:
     default: 5
   list_name:
     description:
-      - Name of the policy, its binding and its ConfigMap.
+      - Name of the policy and of its binding.
     type: str
     default: kubestead-access-cutoff
-  list_namespace:
-    description:
-      - Namespace of the ConfigMap; made if it is missing. Whoever may write ConfigMaps there decides who is refused.
-    type: str
-    default: kubestead-access
   authorizers:
     description:
       - The authorizers that follow the refusals in RV(authorization_config), as in the API server's C(--authorization-mode).
@@ -205,7 +200,7 @@ EXAMPLES = r"""
 RETURN = r"""
 entries:
   description:
-    - One entry per person and beat, of the kinds C(marker), C(rights), C(requests), C(tokens), C(proof) and C(evidence); one
+    - One entry per person and beat (none for somebody who comes back and never left), of the kinds C(marker), C(rights), C(requests), C(tokens), C(proof) and C(evidence); one
       C(denial) per name or certificate on the list that was asked for or changed; and C(denial_list), the policy.
   returned: always
   type: list
@@ -349,7 +344,6 @@ SPEC: dict[str, dict[str, Any]] = {
     "bound_to": {"type": "str", "choices": ["name", "issue"], "default": "name"},
     "max_offboardings": {"type": "int", "default": 5},
     "list_name": {"type": "str", "default": "kubestead-access-cutoff"},
-    "list_namespace": {"type": "str", "default": "kubestead-access"},
     "authorizers": {**_WORDS, "default": ["Node", "RBAC"]},
     "webhook_kubeconfig": {"type": "str", "default": "/etc/kubernetes/authorization/nowhere.kubeconfig"},
     "servers": {**_WORDS, "default": []},

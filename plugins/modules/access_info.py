@@ -28,7 +28,7 @@ extends_documentation_fragment:
 options:
   people:
     description:
-      - The people as they should be, in the form of the list that M(kubestead.platform.rbac_grant#module) and the role
+      - The people as they should be, in the form of the list that M(kubestead.platform.rbac_grant) and the role
         C(user_onboarding) are served from, with C(name), C(full_name), C(groups), C(access) and C(state).
       - Without it, nothing is compared with a list.
     type: list
@@ -169,6 +169,13 @@ options:
       - Names of bindings that are right although no owner is noted on them. A C(*) at the end stands for any rest.
     type: list
     elements: str
+  as_text:
+    description:
+      - Whether all of it is returned as one text in RV(text), and RV(entries) and the others are empty or missing. Of thousands of
+        people, Ansible handles a text in a fraction of the time; the filters P(kubestead.platform.access_page#filter) and the like
+        take both.
+    type: bool
+    default: false
   questions:
     description:
       - Who may do this? Each question is answered in RV(answers).
@@ -372,6 +379,11 @@ findings:
       where: team-red
       what: admin by rolebinding team-red/by-hand
       until: null
+text:
+  description: With O(as_text=true), all of the above as JSON.
+  returned: success, with O(as_text=true)
+  type: str
+  sample: "{…}"
 answers:
   description: For each question C(question) in words, C(who), the names of those who may, and whether C(everybody) may.
   returned: success
@@ -428,6 +440,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "warn_before": {"type": "str", "default": "14d"},
     "known_accounts": _TEXTS,
     "known_bindings": _TEXTS,
+    "as_text": {"type": "bool", "default": False},
     "questions": {
         "type": "list",
         "elements": "dict",

@@ -19,14 +19,14 @@ GUIDE = Path(__file__).resolve().parents[2] / "docs" / "docsite" / "rst" / "cert
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 
-def documented(kind: str) -> dict[str, Any]:
-    """The object of that kind in the guide."""
-    blocks = GUIDE.read_text(encoding="utf-8").split(".. code-block:: yaml\n")[1:]
+def documented(kind: str, guide: Path = GUIDE) -> dict[str, Any]:
+    """The object of that kind in a guide."""
+    blocks = guide.read_text(encoding="utf-8").split(".. code-block:: yaml\n")[1:]
     for block in blocks:
         indented = block.strip("\n").splitlines()
         end = next((at for at, line in enumerate(indented) if line and not line.startswith("    ")), len(indented))
         for document in yaml.safe_load_all("\n".join(line[4:] for line in indented[:end])):
-            if document.get("kind") == kind:
+            if isinstance(document, dict) and document.get("kind") == kind:
                 return dict(document)
     raise AssertionError(f"the guide has no {kind}")
 

@@ -98,7 +98,8 @@ def lab() -> Lab:
 def fresh_lab() -> Iterator[Lab]:
     """A lab of its own, beside the other one, that begins with nothing in it and ends with the module's tests."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KUBESTEAD_LAB_NAME", "kubestead-fresh")
+        # Another name lets two checkouts test on one machine.
+        patch.setenv("KUBESTEAD_LAB_NAME", os.environ.get("KUBESTEAD_FRESH_LAB_NAME", "kubestead-fresh"))
         subprocess.run([str(LAB), "reset"], check=True, timeout=2400)
         try:
             yield Lab()

@@ -18,6 +18,7 @@ import yaml
 
 from directory_place import DS389, SLAPD, Place
 from integration.browser import Browser
+from integration.certificate_operator import Operator, documented
 from integration.conftest import ROOT, ansible_env
 from scale import scaled
 
@@ -161,6 +162,17 @@ def test_certificates_in_secrets(platform: Platform) -> None:
     assert one["found_in"] == ["secret", "ledger"] and one["place"].startswith(f"secret {platform.namespace}/")
     assert ("certificate_of_leaver", "dora", "notice") in platform.findings(run)
     assert "PRIVATE" not in run.output and "LS0tLS1CRUdJTiBQ" not in run.output
+
+
+def test_the_documented_rights_are_enough_and_all_needed(platform: Platform) -> None:
+    rules = documented("ClusterRole", ROOT / "docs" / "docsite" / "rst" / "report.rst")["rules"]
+    kubeconfig = platform.lab.env["KUBECONFIG"]
+    with Operator(kubeconfig, rules) as operator:
+        assert platform.findings(platform.read(**operator.login)) == []
+    for rule in rules:
+        with Operator(kubeconfig, [one for one in rules if one is not rule]) as weak:
+            run = platform.call("access_info", {**platform.options(), **weak.login})
+            assert run["failed"] and run["error"]["code"] == "denied", run.output
 
 
 @pytest.mark.parametrize("server", [SLAPD, DS389])

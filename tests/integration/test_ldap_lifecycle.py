@@ -202,6 +202,21 @@ def test_a_password_refused_by_the_policy_is_explained(place: Place) -> None:
     assert error["password_policy"] in ("passwordTooShort", "insufficientPasswordQuality") and "Sh0rt-" not in short.output
 
 
+def test_a_password_of_before_is_refused_where_the_policy_binds_managers_too(place: Place) -> None:
+    anna = {"uid": place.uid("anna")}
+    always = {"update_password": "always"}
+    for password in (FIRST, SECOND):
+        assert place.run({**anna, "password": password}, **always).status == 0
+    old = place.run({**anna, "password": FIRST}, **always)
+    if not place.is_389:  # ppolicy keeps a history for the person alone
+        assert old.status == 0 and place.may_log_in("anna", FIRST)
+        return
+    error = old.entry(anna["uid"])["error"]
+    assert old.status != 0 and error["ldap_result"] == "constraintViolation"
+    assert error["password_policy"] == "passwordInHistory" and "had this password before" in error["hint"], error
+    assert place.may_log_in("anna", SECOND)
+
+
 def test_changing_the_password_can_be_demanded_only_where_it_has_an_effect(place: Place) -> None:
     done = place.run({"uid": place.uid("anna"), "password": FIRST, "must_change": True})
     assert done.status != 0 and "MustChange" in done["msg"] and place.uids() == set()

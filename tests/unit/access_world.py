@@ -39,6 +39,7 @@ DEFAULTS: dict[str, Any] = {
     "known_accounts": None,
     "known_bindings": None,
     "questions": None,
+    "as_text": False,
 }
 DAY = 86400
 
@@ -167,11 +168,10 @@ class Told:
         self.steps = run.plan.steps
         entries = [entry_dict(verdict) for verdict in settle(run)]
         self.result: Mapping[str, Any] = {"entries": entries, "counts": count(entries), **flow.report(run)}
-        self.people: dict[str, dict[str, Any]] = {str(entry["name"]): entry for entry in entries}
-        self.findings = [(one["kind"], one["who"], one["where"]) for one in self.result["findings"]]
-        self.problems = [
-            (one["kind"], one["who"], one["where"]) for one in self.result["findings"] if one["severity"] == "problem"
-        ]
+        told = json.loads(self.result["text"]) if "text" in self.result else self.result
+        self.people: dict[str, dict[str, Any]] = {str(entry["name"]): entry for entry in told["entries"]}
+        self.findings = [(one["kind"], one["who"], one["where"]) for one in told["findings"]]
+        self.problems = [(one["kind"], one["who"], one["where"]) for one in told["findings"] if one["severity"] == "problem"]
 
     def rights(self, name: str) -> list[tuple[str, str, Optional[str], str]]:
         """Role, place, group and standing of a person's rights."""

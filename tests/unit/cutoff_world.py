@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,7 +29,6 @@ DEFAULTS: dict[str, Any] = {
     "bound_to": "name",
     "max_offboardings": 5,
     "list_name": "cutoff",
-    "list_namespace": "access",
     "authorizers": ["Node", "RBAC"],
     "webhook_kubeconfig": "/x/nowhere",
     "settle": 0,
@@ -36,7 +36,7 @@ DEFAULTS: dict[str, Any] = {
     "concurrency": 4,
     "on_error": "continue",
 }
-LIST = "/api/v1/namespaces/access/configmaps/cutoff"
+LIST = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/cutoff"
 
 
 class Files:
@@ -145,8 +145,10 @@ class World:
         outside = Outside(self.api, self.files, self.certificates, NoKeys(), lambda: self.now, lambda _s: None)
         return Result(self, AccessCutoffFlow({**DEFAULTS, "people": entries, **options}, outside), check=check)
 
-    def listed(self) -> dict[str, str]:
-        return dict(self.api.objects[LIST]["data"])
+    def listed(self) -> list[str]:
+        """Whom the policy names."""
+        told = " ".join(one["expression"] for one in self.api.objects[LIST]["spec"]["validations"])
+        return [word for part in re.findall(r" in \[(.*?)\]", told) for word in part.strip("'").split("', '")]
 
     def kept_out(self) -> list[str]:
         return [one.who for one in denials.parse(self.files.listed, "list")]

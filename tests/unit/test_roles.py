@@ -30,7 +30,7 @@ def test_the_readmes_are_up_to_date() -> None:
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 def test_a_role_has_four_beats(role: Path) -> None:
-    assert sorted(path.name for path in (role / "tasks").iterdir()) == sorted(["main.yml", *BEATS])
+    assert {path.name for path in (role / "tasks").iterdir()} >= {"main.yml", *BEATS}
     text = (role / "tasks" / "main.yml").read_text(encoding="utf-8")
     positions = [text.index(f"import_tasks: {beat}") for beat in BEATS]
     assert positions == sorted(positions)
@@ -50,8 +50,8 @@ def test_every_default_is_in_the_specification_and_named_after_the_role(role: Pa
 def test_internals_are_named_after_the_role(role: Path) -> None:
     variables = role / "vars" / "main.yml"
     names = set(load(variables)) if variables.exists() else set()
-    for beat in BEATS:
-        for task in load(role / "tasks" / beat):
+    for file in (role / "tasks").iterdir():
+        for task in load(file) if file.name != "main.yml" else []:
             names |= {task["register"]} if "register" in task else set()
             names |= set(task.get("vars", {}))
     assert [name for name in names if not name.startswith(f"__{role.name}_")] == []

@@ -30,16 +30,17 @@ _CONTENT_TYPES = {"PATCH": "application/merge-patch+json"}
 
 
 class KubeApiClient:
-    """One API server, one identity. Safe to call from several threads.
+    """One API server, one identity. Safe to call from several threads. Without ``repeats`` every first answer counts.
 
     ``clock_offset`` is how many seconds the server's clock is ahead of ours, by its first answer; None before that.
     """
 
-    def __init__(self, login: KubeLogin, *, timeout: float = 30.0) -> None:
+    def __init__(self, login: KubeLogin, *, timeout: float = 30.0, repeats: bool = True) -> None:
         self.server = login.server
         self.clock_offset: Optional[float] = None
         self._login = login
         self._timeout = timeout
+        self._patience = timeout if repeats else 0.0
         self._headers = _headers(login)
         self._pool = _pool(login, timeout)
 
@@ -64,7 +65,7 @@ class KubeApiClient:
     ) -> dict[str, Any]:
         """One request; PATCH is a JSON merge patch. See the port."""
         attempt = kube_errors.attempt(method, path)
-        deadline = time.monotonic() + self._timeout
+        deadline = time.monotonic() + self._patience
         pause = _FIRST_PAUSE
         while True:
             with self._translated(attempt):
@@ -194,8 +195,9 @@ class KubeApiClient:
     def _error(self, response: Any, attempt: kube_errors.Attempt) -> CollError:
         try:
             status = json.loads(response.data)
-        except ValueError:
-            status = {}
+        except ValueError:  # such as an authorizer that failed, which is told in one plain line
+            told = response.data.decode("utf-8", "replace").strip() if response.status == 500 else ""
+            status = {"message": f"the server answered HTTP 500, {told}"} if told else {}
         return kube_errors.from_status(status if isinstance(status, dict) else {}, response.status, attempt, self._login)
 
     def _decode(self, data: bytes, attempt: kube_errors.Attempt) -> dict[str, Any]:

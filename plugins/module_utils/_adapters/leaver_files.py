@@ -29,12 +29,16 @@ class LeaverFiles:
         self._files = SecretFiles()
         self._patience = patience
         self._denials: Optional[bytes] = None
+        self._there: Optional[frozenset[str]] = None
         self._lock: Any = None
         self._guard = threading.Lock()
 
     def read(self, name: str) -> Optional[bytes]:
-        """A person's record."""
-        return self._content(f"{name}.json")
+        """A person's record; most names have none, so the folder is listed once."""
+        if self._there is None:
+            with explained(self._root, "read"), contextlib.suppress(FileNotFoundError):
+                self._there = frozenset(os.listdir(self._root))
+        return self._content(f"{name}.json") if self._there and f"{name}.json" in self._there else None
 
     def write(self, name: str, record: bytes, text: bytes) -> None:
         """Put the record, then its readable form, in place."""

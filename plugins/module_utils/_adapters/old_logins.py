@@ -35,7 +35,8 @@ class OldLogins:
         """A client for each server. Keys are read now, so the files may go afterwards."""
         login = login_from_kubeconfig(self._parsed(path), folder=os.path.dirname(os.path.abspath(path)))
         return [
-            KubeApiClient(replace(login, server=server), timeout=self._timeout) for server in self._servers or (login.server,)
+            KubeApiClient(replace(login, server=server), timeout=self._timeout, repeats=False)
+            for server in self._servers or (login.server,)
         ]
 
     def _parsed(self, path: str) -> Any:

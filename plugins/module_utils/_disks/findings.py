@@ -57,8 +57,8 @@ def label_regions(start: int, size: int) -> tuple[Region, ...]:
 
 
 def edge_regions(start: int, size: int) -> tuple[Region, ...]:
-    """The first and the last MiB, where nearly every format keeps its signature."""
-    length = min(MIB, size)
+    """The first and the last two MiB, where every format that libblkid knows keeps a signature (VMFS at the first MiB)."""
+    length = min(2 * MIB, size)
     return tuple(dict.fromkeys((Region(start, length), Region(start + size - length, length))))
 
 

@@ -30,6 +30,7 @@ from .jobs import (
 from .layout import Layout, lay_out, places_on
 from .model import Device, LogicalVolume, Node
 from .slices import slice_up
+from .verdicts import judge
 from .wanted import PARTITIONS, RAW, Wanted, WantedGroup
 
 
@@ -67,6 +68,16 @@ def targets(wanted: Wanted, node: Node) -> dict[str, tuple[tuple[int, int], ...]
         if disk.layout == PARTITIONS and device is not None:
             found[device.kname] = slice_up(disk, device, node.tables.get(device.kname), node_name).places
     return found
+
+
+def unsettled(wanted: Wanted, node: Node) -> dict[str, tuple[tuple[int, int], ...]]:
+    """The targets without the disks that are ours already and get nothing new: what lies on them decides nothing."""
+    node_name = effective_node_name(wanted, node)
+    return {
+        kname: places
+        for kname, places in targets(wanted, node).items()
+        if places or judge(node.devices[kname], node, node_name).verdict != model.OURS
+    }
 
 
 def decide(wanted: Wanted, node: Node) -> Decision:

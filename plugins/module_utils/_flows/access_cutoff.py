@@ -108,7 +108,7 @@ class AccessCutoffFlow:
         asked = bool(wanted.lost) or (DENY in wanted.beats and any(one.leaves for one in wanted.leavers))
         if not news and not (asked and denials.POLICY in wanted.means):
             return {}
-        return {path: self._present(path) for path in denials.policy_objects(wanted.list_name, wanted.list_namespace, ())}
+        return {path: self._present(path) for path in denials.policy_objects(wanted.list_name, ())}
 
     def _present(self, path: str) -> Optional[Obj]:
         try:
@@ -221,7 +221,7 @@ class AccessCutoffFlow:
         """Make one object what it is to be; another writer's change in between is read again."""
         for attempt in range(_ATTEMPTS):
             live = self._present(path)
-            if denials.object_stands(body, live):
+            if denials.stands(body, live):
                 return
             try:
                 if live is None:
@@ -348,19 +348,13 @@ def _corrected(body: Obj, live: Obj) -> dict[str, Any]:
             hint="Choose another list_name.",
         )
     meta = {key: value for key, value in live["metadata"].items() if key != "managedFields"}
-    content = {key: value for key, value in body.items() if key in ("data", "spec")}
-    return {**live, "metadata": {**meta, "labels": {**meta["labels"], **body["metadata"]["labels"]}}, **content}
+    return {**live, "metadata": {**meta, "labels": {**meta["labels"], **body["metadata"]["labels"]}}, "spec": body["spec"]}
 
 
 def _expected_end(means: list[str], no_rights: bool) -> Callable[[Probe], bool]:
     """Which answers are to be refusals, once everything is in effect."""
-    if denials.AUTHORIZER in means:
-        return lambda _probe: True
-    if no_rights:
-        return lambda probe: not probe.common
-    if denials.POLICY in means:
-        return lambda probe: probe.writes
-    return lambda _probe: False
+    everything, writes = denials.AUTHORIZER in means, denials.POLICY in means
+    return lambda probe: everything or (writes and probe.writes) or (no_rights and not probe.common)
 
 
 def _left_in(writable: Iterable[str], lists: Mapping[str, tuple[Obj, ...]]) -> dict[str, Any]:

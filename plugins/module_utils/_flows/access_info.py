@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
 from .._core.access import EVERYBODY, Asked, Listed, Survey, moment_text
 from .._core.plan import Plan, Stage, Verdict
-from .._core.run import Outcome, Run
+from .._core.run import Outcome, Run, entry_dict
 from .._core.units import seconds
 from .._report.drift import Finding, as_dict, findings
 from .._report.people import Held, PersonAccess, Rules, facts, people_of, right_facts, standing
@@ -39,6 +40,7 @@ class Scope:
     cluster: str
     names: frozenset[str]
     questions: tuple[Question, ...]
+    as_text: bool
 
 
 class AccessInfoFlow:
@@ -65,7 +67,7 @@ class AccessInfoFlow:
             known_bindings=tuple(params["known_bindings"] or ()),
         )
         questions = tuple(question_from(one, number) for number, one in enumerate(params["questions"] or ()))
-        scope = Scope(params["cluster"] or "", frozenset(params["names"] or ()), questions)
+        scope = Scope(params["cluster"] or "", frozenset(params["names"] or ()), questions, params["as_text"])
         return cls(sources(), rules, scope)
 
     def observe(self) -> Survey:
@@ -96,19 +98,26 @@ class AccessInfoFlow:
         names = self._scope.names
         self._people = tuple(person for person in everybody if not names or person.name in names)
         self._findings = tuple(one for one in found if not names or one.who in names)
-        levels = {role.name: role.level for role in seen.roles}
         warnings = tuple(f"{place} holds nothing that could be read." for place in seen.unreadable)
-        return Plan(
-            tuple(Verdict("person", one.name, "unchanged", "", facts(one, levels, seen.now)) for one in self._people),
-            warnings=warnings,
-        )
+        return Plan(() if self._scope.as_text else self._verdicts(), warnings=warnings)
+
+    def _verdicts(self) -> tuple[Verdict, ...]:
+        seen = self._survey
+        levels = {role.name: role.level for role in seen.roles}
+        return tuple(Verdict("person", one.name, "unchanged", "", facts(one, levels, seen.now)) for one in self._people)
 
     def execute(self, stage: Stage) -> Iterable[Outcome]:  # noqa: ARG002 - the shape of every flow
         """There is nothing to execute."""
         return ()
 
     def report(self, run: Run) -> Mapping[str, object]:  # noqa: ARG002 - the shape of every flow
-        """What is not about one person alone."""
+        """What is not about one person alone, or all of it as text."""
+        told = self._told()
+        if not self._scope.as_text:
+            return told
+        return {"text": json.dumps({"entries": [entry_dict(one) for one in self._verdicts()], **told})}
+
+    def _told(self) -> dict[str, object]:
         seen = self._survey
         levels = {role.name: role.level for role in seen.roles}
         held = {one.right.role for person in self._people for one in person.rights}

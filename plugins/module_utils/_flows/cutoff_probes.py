@@ -11,7 +11,7 @@ from typing import Any, Callable, Optional
 from .._core.errors import BackendFailed, CollError
 from .._core.ports import KubeApi
 from .._rbac import review
-from .._rbac.denials import CREDENTIAL_EXTRA
+from .._rbac.denials import CREDENTIAL_EXTRA, NOWHERE
 from .._rbac.permissions import Atom
 from .cutoff_ports import OldLogins
 
@@ -27,7 +27,7 @@ _CERTIFICATES_ASKED = 3
 
 @dataclass(frozen=True)
 class Probe:
-    """One question to a server. ``common``: whoever is logged in may."""
+    """One question to a server. ``common``: whoever is logged in may; ``writes``: it passes through admission."""
 
     what: str
     method: str
@@ -145,6 +145,8 @@ def _refusal(error: BackendFailed) -> str:
         return "not logged in"
     if status == 403:
         return "refused by admission" if "ValidatingAdmissionPolicy" in str(error) else "refused by the authorizer"
+    if status == 500 and NOWHERE in str(error):
+        return "refused by the authorizer"
     if isinstance(status, int) and 400 <= status < 500:
         return "allowed"  # such as a namespace that is gone: who may not is not told
     return "no answer"

@@ -109,6 +109,14 @@ class DiskReader:
         node = self.with_tables(Node("", {device.kname: now}), [now])
         return self.with_findings(node, {device.kname: places})
 
+    def is_zeroed(self, device: Device, places: Places) -> bool:
+        """Whether a disk is still the same, nobody holds it, and all is zero where a signature, label or sample could be."""
+        now = self.device(device)
+        if now is None or now.identity != device.identity or now.partitions or now.holders or now.mounts or now.read_only:
+            return False
+        probe = self._blocks.probe(now.path, probe_regions(now.identity.size, places))
+        return not probe.busy and all(sample.first_nonzero < 0 for sample in probe.samples)
+
     def device(self, device: Device) -> Optional[Device]:
         """A fresh look at which disk this is, not at what it carries; None when it is gone."""
         blocks = self._blocks.inventory([device.kname, *(leg.kname for leg in device.legs)])

@@ -66,7 +66,7 @@ class LvmCephDiskFlow:
             node = replace(node, deep=True, removing=True)
             return self._reader.with_findings(node, planner.targets(wanted, node), own_volumes(node, self._node_name))
         fresh = new_volumes(node, self._node_name, [group.name for group in wanted.groups])
-        return self._reader.with_findings(node, planner.targets(wanted, node), fresh)
+        return self._reader.with_findings(node, planner.unsettled(wanted, node), fresh)
 
     def decide(self, seen: Node) -> Plan:
         """The planner's decision; its jobs are kept for ``execute``."""
@@ -168,7 +168,8 @@ class LvmCephDiskFlow:
         return device is not None and (job.start, job.size) in {(part.start, part.size) for part in device.partitions}
 
     def _prepare(self, step: Step, job: DiskJob) -> None:
-        self._expect_blank(step, job)
+        if not self._reader.is_zeroed(job.device, job.places):
+            self._expect_blank(step, job)  # tells what it is now
         self._commands.write(commands.make_physical(job.device.path, tags.physical_uuid(job.node_name, job.device)))
         self._same_disk(step, job, self._reader.device(job.device))  # no lock is held across pvcreate: see that it is still it
 

@@ -31,6 +31,11 @@ def people_leavers(raw: object) -> list[str]:
     return [person.name for person in people_from(raw) if person.state == "absent"]
 
 
+def people_returning(raw: object) -> list[dict[str, str]]:
+    """``people`` of access_cutoff that may be there again, if they ever left: those of a list whose state is present."""
+    return [{"name": person.name} for person in people_from(raw) if person.state == "present"]
+
+
 def leaver_names(raw: object) -> list[str]:
     """A list of names, checked; raises BadInput."""
     if not isinstance(raw, list):

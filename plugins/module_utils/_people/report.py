@@ -11,7 +11,7 @@ from typing import Any, Optional
 from .lists import KUBECONFIG_SUFFIX
 from .person import Person, people_from
 
-BEATS = ("account", "certificate", "grant", "kubeconfig")
+BEATS = ("left", "account", "certificate", "grant", "kubeconfig")
 _COLUMNS = ("name", "result", "account", "certificate", "kubeconfig", "grants", "login", "why")
 
 
@@ -88,7 +88,7 @@ def _by_person(results: Mapping[str, Any]) -> dict[str, list[_Piece]]:
 def _person_of(beat: str, entry: Mapping[str, Any]) -> Optional[str]:
     """Whom an entry is about: accounts and certificates are named like people, the others after them."""
     name, kind = str(entry["name"]), entry["kind"]
-    if kind in ("account", "certificate"):
+    if kind in ("marker", "account", "certificate"):
         return name
     if kind == "kubeconfig":
         return name.rpartition("/")[2][: -len(KUBECONFIG_SUFFIX)]

@@ -22,6 +22,7 @@ _PREFIX = "X509SHA256="
 _CREDENTIAL = re.compile(r"X509SHA256=[0-9a-f]{64}", re.ASCII)
 # One expression may hold 100,000 characters; a longer one is not loaded, and the server keeps the list it had.
 _EXPRESSION_LIMIT = 60_000
+NOWHERE = "https://127.0.0.1:1/access-was-ended"
 _REFUSAL = "the access of this person or of this credential was ended"
 
 
@@ -38,11 +39,6 @@ class Denial:
     def is_credential(self) -> bool:
         """Whether one certificate is meant and not a name."""
         return self.who.startswith(_PREFIX)
-
-    @property
-    def data_key(self) -> str:
-        """The key in the parameter object. Upper case stands for the one character that keys may not hold."""
-        return self.who[len(_PREFIX) :] if self.is_credential else f"user.{self.who.replace('@', 'AT')}"
 
 
 def credential_id(text: object, where: str) -> str:
@@ -82,63 +78,48 @@ def render(denials: Sequence[Denial]) -> bytes:
     return (json.dumps({"denials": shown}, indent=1) + "\n").encode("ascii")
 
 
-def policy_objects(name: str, namespace: str, denials: Iterable[Denial]) -> dict[str, dict[str, Any]]:
-    """By path, in the order of making: the namespace, the list, the policy over it, and what puts the policy into force."""
-    labels = {MANAGED_BY: MANAGER}
-    data = {one.data_key: f"{one.person} {rfc3339(one.until)}" for one in denials if POLICY in one.means}
-    meta: dict[str, Any] = {"name": name, "labels": labels}
-    objects = {
-        f"/api/v1/namespaces/{namespace}": _object("v1", "Namespace", {"name": namespace, "labels": labels}),
-        f"/api/v1/namespaces/{namespace}/configmaps/{name}": {
-            **_object("v1", "ConfigMap", {**meta, "namespace": namespace}),
-            "data": data,
+def policy_objects(name: str, denials: Iterable[Denial]) -> dict[str, dict[str, Any]]:
+    """By path, in the order of making: the policy with the list in it, and what puts it into force.
+
+    The list is no parameter object, on purpose: an API server from which all policies with ConfigMap parameters were once
+    removed never sees the parameters of later ones, and they refuse nobody until it restarts (seen with 1.36).
+    """
+    meta: dict[str, Any] = {"name": name, "labels": {MANAGED_BY: MANAGER}}
+    policy = _object("ValidatingAdmissionPolicy", meta)
+    binding = _object("ValidatingAdmissionPolicyBinding", meta)
+    listed = [one for one in denials if POLICY in one.means]
+    return {
+        f"{ADMISSION}/validatingadmissionpolicies/{name}": {**policy, "spec": _policy_spec(listed)},
+        f"{ADMISSION}/validatingadmissionpolicybindings/{name}": {
+            **binding,
+            "spec": {"policyName": name, "validationActions": ["Deny"]},
         },
     }
-    policy = _object("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", meta)
-    objects[f"{ADMISSION}/validatingadmissionpolicies/{name}"] = {**policy, "spec": _policy_spec()}
-    binding = _object("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding", meta)
-    # Without the list, or with an empty one, nobody is refused: a policy that denies everybody cannot be repaired from inside.
-    reference = {"name": name, "namespace": namespace, "parameterNotFoundAction": "Allow"}
-    spec = {"policyName": name, "validationActions": ["Deny"], "paramRef": reference}
-    objects[f"{ADMISSION}/validatingadmissionpolicybindings/{name}"] = {**binding, "spec": spec}
-    return objects
 
 
-def _object(version: str, kind: str, meta: Mapping[str, Any]) -> dict[str, Any]:
-    return {"apiVersion": version, "kind": kind, "metadata": dict(meta)}
+def _object(kind: str, meta: Mapping[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": dict(meta)}
 
 
-def _policy_spec() -> dict[str, Any]:
-    """Names are looked up, so the work per request does not grow with the list; the value tells look-alike keys apart."""
-    user = "request.userInfo.username"
-    extra = f"request.userInfo.extra['{CREDENTIAL_EXTRA}']"
+def _policy_spec(listed: Sequence[Denial]) -> dict[str, Any]:
+    """With an empty list everybody passes. What Kubernetes' own parts and its administrators do is never looked at."""
+    names, credentials = _split(listed)
+    user = "request.userInfo"
+    expressions = [f"!({user}.username in [{part}])" for part in names]
+    expressions += [f"!({_credential_expression(user, part)})" for part in credentials]
     return {
         "failurePolicy": "Fail",
-        "paramKind": {"apiVersion": "v1", "kind": "ConfigMap"},
         "matchConstraints": {
             "resourceRules": [{"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"], "resources": ["*/*"]}],
         },
         "matchConditions": [
             {
                 "name": "people-only",
-                "expression": f"!{user}.startsWith('system:') && !('system:masters' in request.userInfo.groups)",
+                "expression": f"!{user}.username.startsWith('system:') && !('system:masters' in {user}.groups)",
             }
         ],
-        "variables": [{"name": "key", "expression": f"'user.' + {user}.replace('@', 'AT')"}],
         "validations": [
-            {
-                "expression": f"!has(params.data) || !(variables.key in params.data &&"
-                f" params.data[variables.key].startsWith({user} + ' '))",
-                "message": _REFUSAL,
-                "reason": "Forbidden",
-            },
-            {
-                "expression": f"!has(params.data) || !has(request.userInfo.extra) ||"
-                f" !('{CREDENTIAL_EXTRA}' in request.userInfo.extra) ||"
-                f" !{extra}.exists(id, id.replace('{_PREFIX}', '') in params.data)",
-                "message": _REFUSAL,
-                "reason": "Forbidden",
-            },
+            {"expression": expression, "message": _REFUSAL, "reason": "Forbidden"} for expression in expressions or ["true"]
         ],
     }
 
@@ -152,24 +133,15 @@ def stands(wanted: Any, live: Any) -> bool:
     return bool(wanted == live)
 
 
-def object_stands(wanted: Mapping[str, Any], live: Optional[Mapping[str, Any]]) -> bool:
-    """The same for a whole object; the list has to be equal, because every entry more keeps somebody out."""
-    if live is None or wanted["kind"] == "Namespace":
-        return live is not None
-    if not stands(wanted, live):
-        return False
-    return "data" not in wanted or wanted["data"] == (live.get("data") or {})
-
-
 def authorization_config(denials: Iterable[Denial], kubeconfig: str, after: Sequence[str]) -> dict[str, Any]:
     """An AuthorizationConfiguration whose first authorizers refuse the list and ask nobody; ``after`` are those that follow.
 
     A webhook that cannot be reached, with ``failurePolicy: Deny``, refuses whatever its conditions match.
     """
     listed = [one for one in denials if AUTHORIZER in one.means]
-    names = _shards([one.who for one in listed if not one.is_credential])
-    credentials = _shards([one.who for one in listed if one.is_credential])
-    expressions = [f"request.user in [{part}]" for part in names] + [_credential_expression(part) for part in credentials]
+    names, credentials = _split(listed)
+    expressions = [f"request.user in [{part}]" for part in names]
+    expressions += [_credential_expression("request", part) for part in credentials]
     return {
         "apiVersion": "apiserver.config.k8s.io/v1",
         "kind": "AuthorizationConfiguration",
@@ -178,6 +150,13 @@ def authorization_config(denials: Iterable[Denial], kubeconfig: str, after: Sequ
             *({"type": kind, "name": kind.lower()} for kind in after),
         ],
     }
+
+
+def _split(listed: Sequence[Denial]) -> tuple[list[str], list[str]]:
+    """The names and the credential ids, as lists of CEL."""
+    return _shards([one.who for one in listed if not one.is_credential]), _shards(
+        [one.who for one in listed if one.is_credential]
+    )
 
 
 def _shards(words: Sequence[str]) -> list[str]:
@@ -193,9 +172,9 @@ def _shards(words: Sequence[str]) -> list[str]:
     return [", ".join(part) for part in parts]
 
 
-def _credential_expression(listed: str) -> str:
-    extra = f"request.extra['{CREDENTIAL_EXTRA}']"
-    return f"has(request.extra) && '{CREDENTIAL_EXTRA}' in request.extra && {extra}.exists(id, id in [{listed}])"
+def _credential_expression(user: str, listed: str) -> str:
+    extra = f"{user}.extra['{CREDENTIAL_EXTRA}']"
+    return f"has({user}.extra) && '{CREDENTIAL_EXTRA}' in {user}.extra && {extra}.exists(id, id in [{listed}])"
 
 
 def _webhook(number: int, expression: str, kubeconfig: str) -> dict[str, Any]:
@@ -220,7 +199,7 @@ def webhook_kubeconfig() -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "nowhere", "cluster": {"server": "https://127.0.0.1:1"}}],
+        "clusters": [{"name": "nowhere", "cluster": {"server": NOWHERE}}],
         "users": [{"name": "nobody", "user": {}}],
         "contexts": [{"name": "nowhere", "context": {"cluster": "nowhere", "user": "nobody"}}],
         "current-context": "nowhere",

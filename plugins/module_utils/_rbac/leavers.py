@@ -44,7 +44,6 @@ class Wanted:
     strategies: tuple[str, ...]
     beats: tuple[str, ...]
     list_name: str
-    list_namespace: str
     webhook_kubeconfig: str
     authorizers: tuple[str, ...]
     max_offboardings: int
@@ -104,7 +103,6 @@ def wanted_from(params: Mapping[str, Any], now: int, not_after: Mapping[str, str
         strategies=strategies,
         beats=tuple(params["beats"]),
         list_name=params["list_name"],
-        list_namespace=params["list_namespace"],
         webhook_kubeconfig=params["webhook_kubeconfig"],
         authorizers=tuple(params["authorizers"]),
         max_offboardings=params["max_offboardings"],

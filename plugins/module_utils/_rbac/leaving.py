@@ -114,8 +114,8 @@ def _return_refusal(leaver: Leaver, wanted: Wanted, seen: Seen) -> Optional[Coll
 def _plan_return(draft: _Draft, leaver: Leaver, error: Optional[CollError]) -> None:
     name = leaver.name
     if draft.seen.records.get(name) is None:
-        draft.judge("marker", name, "unchanged", "never left")
-    elif error is not None:
+        return  # never left: a list of thousands asks this in every run, and an entry each would say nothing
+    if error is not None:
         draft.verdicts.append(Verdict("marker", name, "failed", "the old certificate is valid", {}, error))
     else:
         draft.judge("marker", name, "removed", "comes back")
@@ -210,11 +210,11 @@ def _plan_denials(draft: _Draft, coming: tuple[Denial, ...]) -> dict[str, Obj]:
             draft.step(DENY, "deny" if after else "allow", f"refusal of {who}", "denial", who)
             if entry is not None:
                 draft.busy.add(entry.person)
-    objects = denials.policy_objects(wanted.list_name, wanted.list_namespace, coming)
+    objects = denials.policy_objects(wanted.list_name, coming)
     if not (asked and POLICY in wanted.means) and not (changed and _carries(old, new)):
         return {}
     wrong: dict[str, Obj] = {
-        path: body for path, body in objects.items() if not denials.object_stands(body, seen.listed.get(path))
+        path: body for path, body in objects.items() if not denials.stands(body, seen.listed.get(path))
     }
     missing = all(seen.listed.get(path) is None for path in objects)
     draft.judge(LIST, wanted.list_name, "created" if missing else "updated" if wrong else "unchanged")

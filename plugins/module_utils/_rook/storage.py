@@ -10,82 +10,122 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Optional
 
 from .._core.errors import BadInput, Refused
+from . import settings
+from .devices import VOLUME, check_path, kind_of
+from .nodes import KubeNode, find
+from .versions import VOLUMES_FROM, shown, takes_volumes
 
-# What Rook 1.20 reads from a device's or a node's ``config``; every value is a string there.
-CONFIG_SETTINGS = (
-    "crushRoot",
-    "databaseSizeMB",
-    "deviceClass",
-    "enableCrushUpdates",
-    "encryptedDevice",
-    "initialWeight",
-    "metadataDevice",
-    "osdsPerDevice",
-    "primaryAffinity",
-    "walSizeMB",
-)
-_ON_VOLUMES_REFUSED = ("encryptedDevice", "osdsPerDevice")
+_REPORT_KEYS = {"name", "devices", "config"}
+_DEVICE_KEYS = {"name", "config"}
 
 
-def storage_nodes(
-    found: Iterable[Mapping[str, Any]],
-    clusters: Sequence[Mapping[str, Any]] = (),
-    kube_nodes: Sequence[Mapping[str, Any]] = (),
-    remove: Iterable[str] = (),
-) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Wanted:
+    """What the nodes are checked against: Rook's version, the cluster's own settings, nodes that may leave, the present."""
+
+    rook: str
+    config: Mapping[str, str]
+    leaving: frozenset[str]
+    kube_nodes: Sequence[KubeNode]
+    present: Optional[Mapping[str, Any]] = None
+
+
+def storage_nodes(found: Iterable[Mapping[str, Any]], wanted: Wanted) -> list[dict[str, Any]]:
     """The nodes to write, from what each node reports; raises BadInput and Refused.
 
-    ``clusters`` holds the present CephCluster, if any; a node of it that would vanish must be named in ``remove``.
-    ``kube_nodes`` are the cluster's Node objects, among which Rook looks for the names. A node without devices is left
-    out, because Rook would give it the cluster-wide selection instead.
+    A node of the present CephCluster that would vanish must be named in ``leaving``. A node without devices is left out,
+    because Rook would give it the cluster-wide selection instead.
     """
-    leaving = set(remove)
     nodes: dict[str, dict[str, Any]] = {}
     for report in found:
-        name = _text(report.get("name"), "A storage node's name")
-        if name in nodes:
-            raise BadInput(f"Two hosts report the storage node {name!r}.", hint="Give each its own node name.")
-        nodes[name] = {"name": name, "devices": _devices(name, report.get("devices") or [])}
-        if report.get("config"):
-            nodes[name]["config"] = _config(report["config"], f"node {name}")
-    kept = {name: node for name, node in nodes.items() if node["devices"] and name not in leaving}
-    _refuse_vanishing(_present_names(clusters) - kept.keys() - leaving)
+        reported = _text(report.get("name"), "A storage node's name")
+        _refuse_keys(report, _REPORT_KEYS, f"The report of node {reported!r}")
+        node = _node(reported, report, wanted)
+        if node["devices"] and reported not in wanted.leaving:
+            node["name"] = find(reported, wanted.kube_nodes).hostname
+        if node["name"] in nodes:
+            raise BadInput(f"Two hosts report the storage node {node['name']!r}.", hint="Give each its own node name.")
+        nodes[node["name"]] = node
+    kept = {name: node for name, node in nodes.items() if node["devices"] and name not in wanted.leaving}
+    _refuse_vanishing(_present_names(wanted.present) - kept.keys() - wanted.leaving)
     if not kept:
         raise Refused("No node has a prepared device.", hint="Prepare the disks first, for example with the role node_disks.")
-    _refuse_unknown(kept.keys() - _hostnames(kube_nodes))
+    _refuse_closed(kept, wanted)
     return [kept[name] for name in sorted(kept)]
 
 
-def _present_names(clusters: Iterable[Mapping[str, Any]]) -> set[str]:
-    storages = [(cluster.get("spec") or {}).get("storage") or {} for cluster in clusters]
-    return {str(node["name"]) for storage in storages for node in storage.get("nodes") or []}
+def _node(name: str, report: Mapping[str, Any], wanted: Wanted) -> dict[str, Any]:
+    node: dict[str, Any] = {"name": name}
+    own = settings.check_settings(report["config"], f"node {name}") if report.get("config") else {}
+    inherited = {**wanted.config, **own}
+    if "metadataDevice" in own:
+        settings.check_metadata(own["metadataDevice"], f"node {name}", per_node=True)
+    node["devices"] = _devices(name, report.get("devices") or [], inherited, wanted.rook)
+    if own:
+        node["config"] = own
+    # The operator writes it when it first sees the object; without it the list would differ at the next run.
+    node["resources"] = {}
+    return node
 
 
-def _hostnames(kube_nodes: Iterable[Mapping[str, Any]]) -> set[str]:
-    labels = [(node["metadata"].get("labels") or {}).get("kubernetes.io/hostname") for node in kube_nodes]
-    return {str(label) for label in labels if label}
+def _devices(node: str, devices: Iterable[Mapping[str, Any]], inherited: Mapping[str, str], rook: str) -> list[dict[str, Any]]:
+    by_name: dict[str, dict[str, Any]] = {}
+    for device in devices:
+        name = check_path(device.get("name"), f"A device name of node {node}")
+        owner = f"Device {name!r} of node {node}"
+        _refuse_keys(device, _DEVICE_KEYS, owner)
+        if name in by_name:
+            raise BadInput(f"{owner} is named twice.", hint="Name each one once.")
+        config = settings.check_settings(device["config"], f"device {name} of node {node}") if device.get("config") else {}
+        settings.check_device(name, {**inherited, **config}, owner)
+        if kind_of(name) == VOLUME and not takes_volumes(rook):
+            raise Refused(
+                f"{owner} is a logical volume, and Rook {rook} does not take it in the way that lasts.",
+                hint=f"Use Rook {shown(VOLUMES_FROM)} or newer, or whole disks (layout raw).",
+            )
+        by_name[name] = {"name": name, **({"config": config} if config else {})}
+    _check_metadata_of(node, by_name)
+    return [by_name[name] for name in sorted(by_name)]
 
 
-def _refuse_unknown(unknown: AbstractSet[str]) -> None:
+def _check_metadata_of(node: str, devices: Mapping[str, Mapping[str, Any]]) -> None:
+    """A volume or partition holds the database of one device only: Rook silently leaves out the others."""
+    used: dict[str, str] = {}
+    for name, device in devices.items():
+        metadata = (device.get("config") or {}).get("metadataDevice")
+        if not metadata:
+            continue
+        kind = settings.check_metadata(metadata, f"device {name} of node {node}", per_node=False)
+        if metadata in devices:
+            raise BadInput(
+                f"Device {metadata!r} of node {node} is a data device and the metadataDevice of {name}.",
+                hint="It can be one only.",
+            )
+        if metadata in used and kind != "disk":
+            raise BadInput(
+                f"The {kind} {metadata} of node {node} is the metadataDevice of {used[metadata]} and {name}.",
+                hint="It serves one data device: make one for each.",
+            )
+        used[metadata] = name
+
+
+def _refuse_keys(thing: Mapping[str, Any], known: AbstractSet[str], what: str) -> None:
+    unknown = sorted(str(key) for key in thing.keys() - known)
     if unknown:
-        raise Refused(
-            f"No Kubernetes node has the label kubernetes.io/hostname with the value {' or '.join(sorted(unknown))}.",
-            hint="Rook would silently leave it out. Set kubestead_node_name of the host to the label's value.",
-            nodes=sorted(unknown),
-        )
+        raise BadInput(f"{what} has the unknown key {unknown[0]!r}.", hint=f"Known are {', '.join(sorted(known))}.")
 
 
-def planned_osds(nodes: Iterable[Mapping[str, Any]]) -> int:
-    """How many OSDs the listed devices will carry."""
-    devices = [(node, device) for node in nodes for device in node["devices"]]
-    return sum(_osds_of(device.get("config", {}), node.get("config", {})) for node, device in devices)
+def present_storage(cluster: Optional[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """``spec.storage`` of a CephCluster, if there is one."""
+    return ((cluster or {}).get("spec") or {}).get("storage") or {}
 
 
-def _osds_of(device: Mapping[str, str], node: Mapping[str, str]) -> int:
-    return int(device.get("osdsPerDevice", node.get("osdsPerDevice", "1")))
+def _present_names(cluster: Optional[Mapping[str, Any]]) -> set[str]:
+    return {str(node["name"]) for node in present_storage(cluster).get("nodes") or []}
 
 
 def _refuse_vanishing(vanishing: AbstractSet[str]) -> None:
@@ -98,49 +138,35 @@ def _refuse_vanishing(vanishing: AbstractSet[str]) -> None:
         )
 
 
-def _devices(node: str, devices: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    by_name: dict[str, dict[str, Any]] = {}
-    for device in devices:
-        name = _text(device.get("name"), f"A device name of node {node}")
-        if not name.startswith("/dev/"):
-            raise BadInput(f"Device {name!r} of node {node} is not a path under /dev/.", hint="Rook matches only full paths.")
-        if name in by_name:
-            raise BadInput(f"Device {name!r} of node {node} is named twice.", hint="Name each one once.")
-        by_name[name] = {"name": name}
-        if device.get("config"):
-            by_name[name]["config"] = _config(device["config"], f"device {name} of node {node}")
-            _refuse_on_volume(name, by_name[name]["config"], node)
-    return [by_name[name] for name in sorted(by_name)]
-
-
-def _refuse_on_volume(name: str, config: Mapping[str, str], node: str) -> None:
-    is_volume = not name.startswith("/dev/disk/") and name.count("/") == 3
-    for setting in _ON_VOLUMES_REFUSED:
-        if is_volume and config.get(setting, "1") not in ("1", "false"):
-            raise BadInput(
-                f"Device {name!r} of node {node}: Rook does not take {setting} on a logical volume.",
-                hint="Leave it out, or use the raw layout.",
+def _refuse_closed(kept: Mapping[str, Mapping[str, Any]], wanted: Wanted) -> None:
+    """A node that is in the cluster with the same devices may be cordoned for a while: nothing begins there."""
+    present = {str(node["name"]): _names(node) for node in present_storage(wanted.present).get("nodes") or []}
+    for name, node in sorted(kept.items()):
+        closed = find(name, wanted.kube_nodes).closed
+        if closed and present.get(name) != _names(node):
+            raise Refused(
+                f"The node {name} {closed}, so Rook would silently leave its new devices out.",
+                hint="Open it (kubectl uncordon), or tolerate the taint in rook_cluster_spec, placement.all.tolerations.",
+                nodes=[name],
             )
 
 
-def _config(config: Mapping[str, Any], owner: str) -> dict[str, str]:
-    checked = {}
-    for setting in sorted(config):
-        value = config[setting]
-        if setting not in CONFIG_SETTINGS:
-            raise BadInput(
-                f"Setting {setting!r} of {owner} is not known to Rook, which would ignore it.",
-                hint=f"Known are {', '.join(CONFIG_SETTINGS)}.",
-            )
-        if not isinstance(value, str) or not value:
-            raise BadInput(f"Setting {setting!r} of {owner} is not text.", hint="Rook takes strings only: put it in quotes.")
-        if setting == "osdsPerDevice" and not (value.isascii() and value.isdigit() and int(value) > 0):
-            raise BadInput(f"Setting {setting!r} of {owner} is {value!r}.", hint="Write a number from 1, in quotes.")
-        checked[setting] = value
-    return checked
+def _names(node: Mapping[str, Any]) -> set[str]:
+    return {str(device["name"]) for device in node.get("devices") or []}
+
+
+def planned_osds(storage: Mapping[str, Any]) -> int:
+    """How many OSDs a ``spec.storage`` asks for: devices of nodes and claims of sets."""
+    whole = storage.get("config") or {}
+    count = sum(int(one.get("count", 0)) for one in storage.get("storageClassDeviceSets") or [])
+    for node in storage.get("nodes") or []:
+        for device in node.get("devices") or []:
+            config = {**whole, **(node.get("config") or {}), **(device.get("config") or {})}
+            count += int(config.get("osdsPerDevice", "1"))
+    return count
 
 
 def _text(value: object, what: str) -> str:
     if not isinstance(value, str) or not value:
-        raise BadInput(f"{what} is missing or not text.")
+        raise BadInput(f"{what} is missing or not text.", hint="Set kubestead_node_name of the host.")
     return value

@@ -438,7 +438,8 @@ def _uuid(name: str) -> str:
 
 def _sample(disk: FakeDisk, region: Region, base: int = 0) -> Sample:
     begin = base + region.offset
-    inside = {at: data for at, data in disk.data.items() if begin <= at < begin + region.size}
+    written = {**{row[0]: b"\x01" for row in disk.signatures}, **disk.data}
+    inside = {at: data for at, data in written.items() if begin <= at < begin + region.size}
     first = min(inside, default=-1)
     return Sample(region, inside.get(begin, b""), first, repr(sorted(inside.items())))
 

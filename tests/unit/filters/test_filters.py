@@ -65,4 +65,5 @@ def test_problems_are_told_instead_of_raised() -> None:
     cluster = {"name": "lab", "server": "https://api"}
     assert problems([{"name": "anna"}], cluster, "/c", "/k") == []
     assert len(problems([{"name": "anna"}, {"name": "anna"}], cluster, "/c", "/k")) == 1
-    assert "prepared" in filters("rook")["rook_storage_problems"]([], [], [], [])[0]
+    values = {"release": "", "preset": "single-node", "csi_key_type": "auto"}
+    assert "prepared" in filters("rook")["rook_cluster_problems"](values, [], {})[0]

@@ -63,6 +63,19 @@ def test_the_report_for_programs_is_the_result_without_the_task() -> None:
     assert set(made) == set(result) - {"changed", "failed", "invocation", "counts"}
 
 
+def test_a_result_as_text_gives_the_same_report() -> None:
+    world = World()
+    world.account("nina")
+    world.bind("eve", "edit", "red", owner="")
+    data, text = (Told(world, as_text=flag).result for flag in (False, True))
+    assert text["entries"] == [] and set(text) == {"entries", "counts", "text"}
+    for made in (tables.as_json, tables.as_csv, tables.summary):
+        assert made(text) == made(data)
+    numbers = tables.summary(text)
+    assert (numbers["people"], numbers["rights"], numbers["problems"]) == (2, 1, 1)
+    assert numbers["kinds"] == {"right_not_asked": 1}
+
+
 def test_another_modules_result_is_refused() -> None:
     with pytest.raises(BadInput, match="no result of access_info"):
         tables.as_csv({"entries": []})

@@ -1,0 +1,227 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the roles have to know of Rook and Ceph, read in one pass; and, if asked, waiting until Ceph is healthy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Callable, Optional, Protocol
+
+from .._core import pool
+from .._core.errors import BadInput, CollError
+from .._core.plan import Plan, Stage
+from .._core.ports import KubeApi
+from .._core.run import Outcome, Run
+from .._rook import health, reasons
+from .._rook.osds import read_osds
+
+_PREPARE = "app=rook-ceph-osd-prepare"
+_OSDS = {"labelSelector": "app=rook-ceph-osd"}
+_TELL_EVERY = 15.0
+_CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+# Kinds whose presence decides what may be rendered.
+_KINDS = (
+    "cephclusters.ceph.rook.io",
+    "servicemonitors.monitoring.coreos.com",
+    "httproutes.gateway.networking.k8s.io",
+    "drivers.csi.ceph.io",
+)
+
+
+class Logs(Protocol):
+    """Logs of pods."""
+
+    def tail(self, namespace: str, pod: str, container: str, lines: int) -> str:
+        """The last lines; empty when there are none (any more)."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Time, as the module hands it in."""
+
+    seconds: Callable[[], float]
+    sleep: Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The options of a run."""
+
+    namespace: str
+    name: str
+    operator_namespace: str
+    gather: frozenset[str]
+    rules: health.Rules
+    wait_timeout: float
+    interval: float
+    known_line: Optional[str]
+
+
+@dataclass
+class Found:
+    """What one run read."""
+
+    facts: dict[str, Any] = field(default_factory=dict)
+    health: dict[str, Any] = field(default_factory=dict)
+    cluster: Optional[Mapping[str, Any]] = None
+    expired: bool = False
+
+
+class RookInfoFlow:
+    """Reads; its plan has no steps."""
+
+    stop_on_error = False
+
+    def __init__(self, wanted: Wanted, api: KubeApi, logs: Logs, clock: Clock) -> None:
+        self._wanted, self._api, self._logs, self._clock = wanted, api, logs, clock
+        self._found = Found()
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any], api: KubeApi, logs: Logs, clock: Clock) -> RookInfoFlow:
+        """The flow of a task; raises BadInput."""
+        if params["interval"] < 1 or params["max_status_age"] < 1:
+            raise BadInput("interval and max_status_age are seconds, from 1.")
+        rules = health.Rules(frozenset(params["allowed_warnings"]), params["max_status_age"], tuple(params["drivers"]))
+        wanted = Wanted(
+            namespace=params["namespace"],
+            name=params["name"],
+            operator_namespace=params["operator_namespace"] or params["namespace"],
+            gather=frozenset(params["gather"]),
+            rules=rules,
+            wait_timeout=params["wait_timeout"],
+            interval=params["interval"],
+            known_line=params["known_line"],
+        )
+        return cls(wanted, api, logs, clock)
+
+    def observe(self) -> Found:
+        """The plan's facts and the health, each only if asked."""
+        if "plan" in self._wanted.gather:
+            self._found.facts = self._plan_facts()
+        if "health" in self._wanted.gather:
+            self._await()
+        return self._found
+
+    def decide(self, seen: Found) -> Plan:  # noqa: ARG002 - the shape of every flow
+        """There is nothing to do."""
+        return Plan()
+
+    def execute(self, stage: Stage) -> Iterable[Outcome]:  # noqa: ARG002 - the shape of every flow
+        """There is nothing to execute."""
+        return ()
+
+    def report(self, run: Run) -> Mapping[str, object]:  # noqa: ARG002 - the shape of every flow
+        """The facts, and the health if it was asked."""
+        made: dict[str, object] = {**self._found.facts}
+        if "health" in self._wanted.gather:
+            made.update(ceph={**self._found.health, "expired": self._found.expired}, cluster=self._found.cluster)
+        return made
+
+    def _plan_facts(self) -> dict[str, Any]:
+        """Everything side by side."""
+        wanted = self._wanted
+        deployment = f"/apis/apps/v1/namespaces/{wanted.operator_namespace}/deployments/rook-ceph-operator"
+        reads: dict[str, Callable[[], Any]] = {
+            "kubernetes": lambda: str(self._api.call("GET", "/version").get("gitVersion", "")),
+            "nodes": lambda: [_node(node) for node in self._api.list_all("/api/v1/nodes").objects],
+            "kinds": lambda: [kind for kind in _KINDS if self._maybe(f"{_CRDS}/{kind}")],
+            "namespace_exists": lambda: self._maybe(f"/api/v1/namespaces/{wanted.namespace}") is not None,
+            "operator_image": lambda: _image(self._maybe(deployment)),
+            "storage_classes": lambda: list(self._api.list_all("/apis/storage.k8s.io/v1/storageclasses").objects),
+            "cluster": self._cluster,
+        }
+        return self._together(reads)
+
+    def _together(self, reads: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
+        made: dict[str, Any] = {}
+        for name, result in pool.each(reads, lambda name: reads[name](), concurrency=len(reads)):
+            if isinstance(result, CollError):
+                raise result
+            made[name] = result
+        return made
+
+    def _maybe(self, path: str) -> Optional[dict[str, Any]]:
+        try:
+            return self._api.call("GET", path)
+        except CollError as exc:
+            if exc.facts.get("status") != 404:
+                raise
+            return None
+
+    def _cluster(self) -> Optional[dict[str, Any]]:
+        """None without the cluster, and without its kind: the server answers both alike."""
+        return self._maybe(f"/apis/ceph.rook.io/v1/namespaces/{self._wanted.namespace}/cephclusters/{self._wanted.name}")
+
+    def _await(self) -> None:
+        """Until it is healthy, until there is something new to tell, or until the time is over."""
+        wanted, begun = self._wanted, self._clock.seconds()
+        while True:
+            witnesses = self._witnesses()
+            self._found.cluster = witnesses.cluster
+            self._found.health = health.judge(witnesses, wanted.rules)
+            waited = self._clock.seconds() - begun
+            self._found.expired = waited + wanted.interval > wanted.wait_timeout
+            if self._found.health["healthy"]:
+                return
+            if self._found.expired:
+                self._explain(witnesses)
+                return
+            if self._is_news(waited):
+                return
+            self._clock.sleep(wanted.interval)
+
+    def _is_news(self, waited: float) -> bool:
+        """Whether the caller wants to show the line now; some lines count and are new at every look."""
+        known = self._wanted.known_line
+        return known is not None and self._found.health["line"] != known and (not known or waited >= _TELL_EVERY)
+
+    def _witnesses(self) -> health.Witnesses:
+        wanted = self._wanted
+        apps = "/apis/apps/v1/namespaces"
+        reads: dict[str, Callable[[], Any]] = {
+            "cluster": self._cluster,
+            "osds": lambda: self._api.list_all(f"{apps}/{wanted.namespace}/deployments", _OSDS).objects,
+            "drivers": self._drivers if wanted.rules.drivers else tuple,
+        }
+        read = self._together(reads)
+        if read["cluster"] is None:
+            raise BadInput(
+                f"There is no CephCluster {wanted.name!r} in the namespace {wanted.namespace!r}.",
+                hint="Make it with rook_cluster.",
+            )
+        return health.Witnesses(read["cluster"], read["osds"], read["drivers"], self._clock.seconds())
+
+    def _drivers(self) -> tuple[Mapping[str, Any], ...]:
+        base = f"/apis/apps/v1/namespaces/{self._wanted.operator_namespace}"
+        return (*self._api.list_all(f"{base}/deployments").objects, *self._api.list_all(f"{base}/daemonsets").objects)
+
+    def _explain(self, witnesses: health.Witnesses) -> None:
+        """What the operator, the pods and the prepare jobs say: read only when the wait was in vain."""
+        base = f"/api/v1/namespaces/{self._wanted.namespace}"
+        events = self._api.list_all(f"{base}/events").objects
+        dead = [osd.name for osd in read_osds(witnesses.osds) if not osd.ready]
+        lines = reasons.operator_errors(events, self._wanted.name) + reasons.pod_errors(events, dead)
+        bare = reasons.unexplained(self._found.health["problems"])
+        if bare:
+            for pod in self._api.list_all(f"{base}/pods", {"labelSelector": _PREPARE}).objects:
+                name = str(pod["metadata"]["name"])
+                log = self._logs.tail(self._wanted.namespace, name, "provision", 2000)
+                lines += [f"{name}: {line}" for line in reasons.prepare_lines(log, bare)]
+        self._found.health["explanations"] = lines
+        self._found.health["next_steps"] = reasons.next_steps(self._found.health["problems"], self._wanted.namespace)
+
+
+def _node(thing: Mapping[str, Any]) -> dict[str, Any]:
+    """What the plan reads of a Node."""
+    meta, spec = thing["metadata"], thing.get("spec") or {}
+    info = (thing.get("status") or {}).get("nodeInfo") or {}
+    return {
+        "metadata": {"name": meta["name"], "labels": meta.get("labels") or {}},
+        "spec": {key: spec[key] for key in ("unschedulable", "taints") if key in spec},
+        "status": {"nodeInfo": {"kernelVersion": info.get("kernelVersion", "")}},
+    }
+
+
+def _image(deployment: Optional[Mapping[str, Any]]) -> Optional[str]:
+    return None if deployment is None else str(deployment["spec"]["template"]["spec"]["containers"][0]["image"])

@@ -1,0 +1,242 @@
+#!/usr/bin/python
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What Rook and Ceph are, and whether they serve."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: rook_info
+short_description: Tell whether a Ceph cluster of Rook's serves as planned, and why not
+version_added: 0.1.0
+author:
+  - Kubestead contributors (@kubestead)
+description:
+  - Reads a CephCluster and what stands beside it, and judges it by several witnesses. Its phase C(Ready) alone is not enough,
+    since it stands while OSDs crash.
+  - Healthy means that the operator has seen the present object and its phase is C(Ready), that its status is fresh, that each
+    planned device has an OSD that is ready and as many OSDs answer as are planned, that Ceph complains of nothing but
+    allowed warnings, that no check is about placement groups or objects, and that the storage drivers are ready.
+  - Can wait for that. If the time is over it adds what the operator reported, what was reported about pods of OSDs, and what
+    the prepare jobs say about devices without an OSD.
+  - Changes nothing, and an unhealthy cluster is no failure of the module.
+notes:
+  - One look at the health takes two requests, four with O(drivers); a look for O(gather=plan) takes ten. Nothing is asked of
+    the pods.
+extends_documentation_fragment:
+  - kubestead.platform.attributes
+  - kubestead.platform.attributes.actiongroup_k8s
+  - kubestead.platform.attributes.info_module
+  - kubestead.platform.kube_auth
+options:
+  namespace:
+    description:
+      - Namespace of the CephCluster.
+    type: str
+    default: rook-ceph
+  name:
+    description:
+      - Name of the CephCluster.
+    type: str
+    default: rook-ceph
+  operator_namespace:
+    description:
+      - Namespace of the operator and the storage drivers. The default is O(namespace).
+    type: str
+  gather:
+    description:
+      - V(health) judges the cluster. V(plan) reads what a new CephCluster has to be checked against.
+    type: list
+    elements: str
+    choices:
+      - health
+      - plan
+    default:
+      - health
+  allowed_warnings:
+    description:
+      - Names of health checks that may stand, such as V(AUTH_INSECURE_KEYS_ALLOWED). Errors, and checks about placement groups
+        and objects, are never allowed.
+    type: list
+    elements: str
+    default: []
+  drivers:
+    description:
+      - Names of storage drivers that have to be ready, such as V(rook-ceph.rbd.csi.ceph.com).
+    type: list
+    elements: str
+    default: []
+  max_status_age:
+    description:
+      - How many seconds ago the operator may have asked Ceph. It does so once a minute unless told otherwise.
+    type: int
+    default: 300
+  wait_timeout:
+    description:
+      - Seconds to wait until the cluster is healthy. By default it is looked at once.
+    type: int
+    default: 0
+  interval:
+    description:
+      - Seconds between two looks.
+    type: int
+    default: 5
+  known_line:
+    description:
+      - A line of progress, RV(ceph.line), that is known already. The module then returns as soon as there is another one,
+        so that a caller can show it and ask again; with V("") at once, otherwise not before 15 seconds.
+    type: str
+seealso:
+  - module: kubestead.platform.lvm_ceph_disk_info
+"""
+
+EXAMPLES = r"""
+- name: Wait until Ceph serves
+  kubestead.platform.rook_info:
+    allowed_warnings: [AUTH_INSECURE_KEYS_ALLOWED]
+    drivers: [rook-ceph.rbd.csi.ceph.com]
+    wait_timeout: 1800
+  register: rook
+  failed_when: not rook.ceph.healthy
+"""
+
+RETURN = r"""
+entries:
+  description:
+    - Always empty.
+  returned: always
+  type: list
+  elements: dict
+  sample: []
+counts:
+  description:
+    - Always zero.
+  returned: always
+  type: dict
+ceph:
+  description:
+    - The judgement.
+  returned: when O(gather) has V(health)
+  type: dict
+  contains:
+    healthy:
+      description: Whether all is as planned.
+      type: bool
+    line:
+      description: The state in one line, with the first problem.
+      type: str
+    problems:
+      description: All that is wrong, in the order in which it goes away.
+      type: list
+      elements: str
+    phase:
+      description: The phase of the CephCluster.
+      type: str
+    health:
+      description: Ceph's own word.
+      type: str
+    osds_planned:
+      description: How many OSDs the object asks for.
+      type: int
+    osds_running:
+      description: How many OSDs answer.
+      type: int
+    expired:
+      description: Whether the time to wait is over.
+      type: bool
+    explanations:
+      description: What the operator, the pods and the prepare jobs say.
+      returned: when the time is over and the cluster is not healthy
+      type: list
+      elements: str
+    next_steps:
+      description: What can be done about it.
+      returned: when the time is over and the cluster is not healthy
+      type: list
+      elements: str
+  sample:
+    healthy: false
+    line: phase Ready, 1 of 2 OSDs running, health HEALTH_ERR; 1 of 2 OSDs answer
+    problems:
+      - 1 of 2 OSDs answer
+      - "/dev/stead/osd0 on n1: rook-ceph-osd-0 is not ready"
+kubernetes:
+  description:
+    - Version of the API server.
+  returned: when O(gather) has V(plan)
+  type: str
+  sample: v1.36.3
+nodes:
+  description:
+    - The Node objects, each with name, labels, taints and kernel only.
+  returned: when O(gather) has V(plan)
+  type: list
+  elements: dict
+kinds:
+  description:
+    - Names of those resource definitions that exist, of CephClusters, storage drivers, ServiceMonitors and HTTPRoutes.
+  returned: when O(gather) has V(plan)
+  type: list
+  elements: str
+namespace_exists:
+  description:
+    - Whether there is the namespace O(namespace).
+  returned: when O(gather) has V(plan)
+  type: bool
+operator_image:
+  description:
+    - Image of the operator's Deployment, or nothing when there is none.
+  returned: when O(gather) has V(plan)
+  type: str
+storage_classes:
+  description:
+    - The StorageClass objects.
+  returned: when O(gather) has V(plan)
+  type: list
+  elements: dict
+cluster:
+  description:
+    - The CephCluster, or nothing when there is none.
+  returned: always
+  type: dict
+"""
+
+import time
+from typing import Any
+
+from ..module_utils._adapters.kube_api import KubeApiClient
+from ..module_utils._adapters.pod_logs import PodLogs
+from ..module_utils._ansible.argspec import KUBE_AUTH_SPEC, new_module
+from ..module_utils._ansible.deps import need
+from ..module_utils._ansible.shell import converge
+from ..module_utils._flows.rook_info import Clock, RookInfoFlow
+
+SPEC: dict[str, dict[str, Any]] = {
+    "namespace": {"type": "str", "default": "rook-ceph"},
+    "name": {"type": "str", "default": "rook-ceph"},
+    "operator_namespace": {"type": "str"},
+    "gather": {"type": "list", "elements": "str", "choices": ["health", "plan"], "default": ["health"]},
+    "allowed_warnings": {"type": "list", "elements": "str", "default": []},
+    "drivers": {"type": "list", "elements": "str", "default": []},
+    "max_status_age": {"type": "int", "default": 300},
+    "wait_timeout": {"type": "int", "default": 0},
+    "interval": {"type": "int", "default": 5},
+    "known_line": {"type": "str", "no_log": False},
+}
+
+
+def wire(params: dict[str, Any]) -> RookInfoFlow:
+    """The flow of one run."""
+    need("urllib3", "yaml")
+    api = KubeApiClient.from_params(params)
+    return RookInfoFlow.from_params(params, api, PodLogs(api), Clock(time.time, time.sleep))
+
+
+def main() -> None:
+    """Entry point."""
+    converge(new_module(KUBE_AUTH_SPEC, spec=SPEC), wire)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module that reads and waits, over the API in memory and a clock that only moves when it sleeps."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import pytest
+from ansible_collections.kubestead.platform.plugins.module_utils._core.errors import BadInput
+from ansible_collections.kubestead.platform.plugins.module_utils._core.run import Run
+from ansible_collections.kubestead.platform.plugins.module_utils._flows.rook_info import Clock, RookInfoFlow
+
+from fakes.kube_api import FakeKubeApi
+
+from .test_health import NOW, healthy
+from .worlds import recorded
+
+CLUSTER = "/apis/ceph.rook.io/v1/namespaces/rook-ceph/cephclusters/rook-ceph"
+PARAMS: dict[str, Any] = {
+    "namespace": "rook-ceph",
+    "name": "rook-ceph",
+    "operator_namespace": None,
+    "gather": ["health"],
+    "allowed_warnings": ["AUTH_INSECURE_CLIENT_KEY_TYPE", "AUTH_INSECURE_KEYS_ALLOWED", "AUTH_INSECURE_KEYS_CREATABLE"],
+    "drivers": [],
+    "max_status_age": 100_000,
+    "wait_timeout": 0,
+    "interval": 5,
+    "known_line": None,
+}
+
+
+class World:
+    """The API, the logs and the clock; ``at`` are changes of the API at a second."""
+
+    def __init__(self) -> None:
+        self.api = FakeKubeApi()
+        self.seconds = 0.0
+        self.at: dict[float, Callable[[], object]] = {}
+        self.log = ""
+        cluster, osds, _drivers = healthy()
+        self.api.put(CLUSTER, cluster)
+        self.set(status=cluster["status"], generation=2)
+        for one in osds:
+            self.api.put(f"/apis/apps/v1/namespaces/rook-ceph/deployments/{one['metadata']['name']}", one)
+
+    def set(self, *, status: dict[str, Any], generation: int) -> None:
+        stored = self.api.objects[CLUSTER]
+        stored["status"], stored["metadata"]["generation"] = status, generation
+
+    def tail(self, namespace: str, pod: str, container: str, lines: int) -> str:
+        return self.log
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+        for moment in [one for one in self.at if one <= self.seconds]:
+            self.at.pop(moment)()
+
+    def run(self, **options: Any) -> dict[str, Any]:
+        clock = Clock(lambda: NOW + self.seconds, self.sleep)
+        flow = RookInfoFlow.from_params({**PARAMS, **options}, self.api, self, clock)
+        plan = flow.decide(flow.observe())
+        assert plan.steps == ()
+        return dict(flow.report(Run(plan)))
+
+    def progress(self, message: str) -> None:
+        status = self.api.objects[CLUSTER]["status"]
+        status.update(phase="Progressing", message=message)
+
+    def ready(self) -> None:
+        self.api.objects[CLUSTER]["status"].update(phase="Ready", message="Cluster created successfully")
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_a_healthy_cluster_takes_two_requests(world: World) -> None:
+    assert world.run()["ceph"]["healthy"]
+    assert len(world.api.calls) == 2
+    assert world.seconds == 0
+
+
+def test_it_waits_until_it_is_healthy(world: World) -> None:
+    world.progress("one")
+    world.at = {20.0: world.ready}
+    told = world.run(wait_timeout=60)["ceph"]
+    assert (told["healthy"], told["expired"], world.seconds) == (True, False, 20.0)
+
+
+def test_news_are_told_while_waiting(world: World) -> None:
+    world.progress("one")
+    first = world.run(wait_timeout=60, known_line="")["ceph"]
+    assert (world.seconds, first["healthy"], first["expired"]) == (0, False, False)
+    world.at = {5.0: lambda: world.progress("two")}
+    second = world.run(wait_timeout=60, known_line=first["line"])["ceph"]
+    assert "phase Progressing: two" in second["line"]
+    assert world.seconds == 15.0, "not a line at every look"
+
+
+def test_the_end_is_explained(world: World) -> None:
+    cluster = recorded("cluster_ready_but_osd_down.json")
+    world.set(status=cluster["status"], generation=2)
+    world.api.objects["/apis/apps/v1/namespaces/rook-ceph/deployments/rook-ceph-osd-0"]["status"].pop("readyReplicas")
+    del world.api.objects["/apis/apps/v1/namespaces/rook-ceph/deployments/rook-ceph-osd-1"]
+    for number, event in enumerate(recorded("events.json")):
+        world.api.put(f"/api/v1/namespaces/rook-ceph/events/e{number}", event)
+    pod = {"metadata": {"name": "rook-ceph-osd-prepare-n1-2k6j2", "labels": {"app": "rook-ceph-osd-prepare"}}}
+    world.api.put("/api/v1/namespaces/rook-ceph/pods/rook-ceph-osd-prepare-n1-2k6j2", pod)
+    world.log = recorded("prepare_refused.log")
+    told = world.run(wait_timeout=30, known_line=None)["ceph"]
+    assert (told["healthy"], told["expired"]) == (False, True)
+    explained = "\n".join(told["explanations"])
+    assert "rook-ceph-osd-0: Back-off restarting failed container osd" in explained
+    assert "rook-ceph-osd-prepare-n1-2k6j2: Device /dev/stead/osd1 has bluestore signature." in explained
+    assert any("restart the operator" in step for step in told["next_steps"])
+
+
+def test_a_status_that_gets_old_is_noticed(world: World) -> None:
+    told = world.run(max_status_age=300, wait_timeout=600)["ceph"]
+    assert told["healthy"]
+    world.seconds = 1000
+    assert any("the operator does not run" in problem for problem in world.run(max_status_age=300)["ceph"]["problems"])
+
+
+def test_no_cluster_is_an_error(world: World) -> None:
+    with pytest.raises(BadInput, match="no CephCluster"):
+        world.run(name="other")
+
+
+@pytest.mark.parametrize("options", [{"interval": 0}, {"max_status_age": 0}])
+def test_odd_times_are_refused(world: World, options: dict[str, int]) -> None:
+    with pytest.raises(BadInput):
+        world.run(**options)
+
+
+def test_what_a_plan_needs_takes_ten_requests(world: World) -> None:
+    world.api.put("/version", {"gitVersion": "v1.36.3"})
+    world.api.put("/api/v1/nodes/n1", {"metadata": {"name": "n1"}, "spec": {"unschedulable": True}})
+    told = world.run(gather=["plan"])
+    assert len(world.api.calls) == 10
+    assert (told["kubernetes"], told["kinds"], told["operator_image"], told["namespace_exists"]) == ("v1.36.3", [], None, False)
+    assert told["nodes"][0]["spec"] == {"unschedulable": True}
+    assert told["cluster"]["metadata"]["name"] == "rook-ceph"
+    assert "ceph" not in told
