@@ -66,6 +66,7 @@ class Operator:
         self._api, self._hosts, self._meanwhile = api, hosts, meanwhile
         self._done: dict[str, tuple[object, ...]] = {}
         self._asked = 0.0
+        self._complaint = ""
 
     def look(self) -> None:
         """One look at everything, if Rook's operator is installed and not scaled down."""
@@ -75,9 +76,12 @@ class Operator:
         for cluster in self._api.items(f"{_KIND}/cephclusters"):
             try:
                 self._cluster(cluster, operators[0]["metadata"]["generation"])
-            except (NotYet, CommandFailed, Away, KeyError) as problem:
-                say(f"CephCluster {cluster['metadata']['name']}: {type(problem).__name__} {problem}")
-                self._tell(cluster, **ceph_objects.phase_part(cluster, "Failure", str(problem), stamp()))
+                self._complaint = ""
+            except (NotYet, CommandFailed) as problem:
+                if str(problem) != self._complaint:
+                    self._complaint = str(problem)
+                    say(f"CephCluster {cluster['metadata']['name']}: {problem}")
+                    self._tell(cluster, **ceph_objects.phase_part(cluster, "Failure", str(problem), stamp()))
 
     @staticmethod
     def _path(thing: Mapping[str, Any], plural: str) -> str:
@@ -99,7 +103,7 @@ class Operator:
         now = (meta["generation"], restarted)
         if self._done.get(meta["uid"]) != now:
             self._reconcile(cluster)
-            self._done[meta["uid"]] = now
+            self._done = {meta["uid"]: now}
             self._asked = 0.0
         self._pools(cluster)
         if time.monotonic() - self._asked > _REFRESH_SECONDS:
@@ -109,9 +113,7 @@ class Operator:
     def _reconcile(self, cluster: dict[str, Any]) -> None:
         if _FINALIZER not in cluster["metadata"].get("finalizers", []):
             self._api.merge(self._path(cluster, "cephclusters"), {"metadata": {"finalizers": [_FINALIZER]}})
-        nodes = cluster["spec"]["storage"].get("nodes") or []
-        if not nodes:
-            raise NotYet("the lab's stand-in for Rook takes storage.nodes only")
+        nodes = self._nodes(cluster)
         self._progress(cluster, "Configuring Ceph Mons")
         fsid = self._monitor(cluster)
         self._progress(cluster, "Configuring Ceph Mgr(s)")
@@ -128,9 +130,16 @@ class Operator:
         meta = thing["metadata"]
         self._api.apply(f"/apis/apps/v1/namespaces/{meta['namespace']}/deployments/{meta['name']}", thing)
 
+    def _nodes(self, cluster: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The listed nodes that exist; the others are passed over without a word, as by Rook."""
+        nodes = [node for node in cluster["spec"]["storage"].get("nodes") or [] if node["name"] in self._hosts]
+        if not nodes:
+            raise NotYet("the lab's stand-in for Rook takes storage.nodes only, and none of them is here")
+        return nodes
+
     def _home(self, cluster: Mapping[str, Any]) -> Host:
         """The node of monitor and manager: the first in the list."""
-        return self._hosts[sorted(node["name"] for node in cluster["spec"]["storage"]["nodes"])[0]]
+        return self._hosts[min(node["name"] for node in self._nodes(cluster))]
 
     def _wait(self, what: str, ready: Callable[[], bool]) -> None:
         """Until it is ready; the pods are looked after meanwhile."""
@@ -158,8 +167,8 @@ class Operator:
         program = Program((), ("ceph-mon", "--foreground", "--id", "a"), "rook-ceph-default", {})
         self._apply(deployment(cluster, "mon", "a", home.node.name, program))
         self._wait("monitor", lambda: "a" in json.loads(home.monitor("quorum_status"))["quorum_names"])
-        for name in {node["name"] for node in spec["storage"]["nodes"]}:
-            host = self._hosts[name]
+        for node in self._nodes(cluster):
+            host = self._hosts[node["name"]]
             host.set_up(data)
             for file in ("etc/ceph.conf", "etc/ceph.client.admin.keyring"):
                 host.run("tee", f"{data}/{file}", stdin=home.run("cat", f"{data}/{file}"))
@@ -198,13 +207,12 @@ class Operator:
         """What the prepare job of a node does: OSDs on the listed devices that have none."""
         host, spec = self._hosts[node["name"]], cluster["spec"]["storage"]
         known = {osd.path for osd in host.osds(fsid)}
-        fresh = [device for device in node.get("devices") or [] if device["name"] not in known]
-        for device in fresh:
+        for device in (device for device in node.get("devices") or [] if device["name"] not in known):
             config = {**(spec.get("config") or {}), **(node.get("config") or {}), **(device.get("config") or {})}
             skipped = host.prepare(device["name"], config)
             if skipped:
                 say(f"rook-ceph-osd-prepare-{node['name']}: {skipped}")
-        return host.osds(fsid) if fresh else [osd for osd in host.osds(fsid) if osd.path in known]
+        return host.osds(fsid)
 
     def _refresh(self, cluster: dict[str, Any]) -> None:
         """Ask Ceph, and tell."""
