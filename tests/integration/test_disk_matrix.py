@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +22,6 @@ pytestmark = pytest.mark.nodes
 # So many at once: what is read of a node is read once for all of them.
 LETTERS = "fijklmnop"
 KINDS = tuple(signatures.MAKERS)
-BLANK: signatures.Maker = lambda _image: None
 BATCHES = [KINDS[first : first + len(LETTERS)] for first in range(0, len(KINDS), len(LETTERS))]
 
 
@@ -81,11 +81,15 @@ def check_refused_and_erased(disks: Sequence[MatrixDisk]) -> None:
                 assert b"bluestore" not in stream.read(4096), disk.letter
 
 
+def blank(_image: Path) -> None:
+    """The maker of nothing."""
+
+
 def fill_all(disks: Sequence[MatrixDisk], makers: Sequence[signatures.Maker]) -> None:
     """A maker's content on each of the first disks; blank are the others."""
     disks[0].driver.shell(GONE, check=False)
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda disk, maker: disk.put(maker), disks, [*makers, *[BLANK] * (len(disks) - len(makers))]))
+        list(pool.map(lambda disk, maker: disk.put(maker), disks, [*makers, *[blank] * (len(disks) - len(makers))]))
     disks[0].driver.ask("reread", paths=[disk.device for disk in disks])
 
 
