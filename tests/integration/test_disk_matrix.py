@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,7 +67,11 @@ def check_refused_and_erased(disks: Sequence[MatrixDisk]) -> None:
     assert {row["action"] for row in made["entries"]} == {"created"}
     inside = "wipefs --no-act --noheadings -O TYPE /dev/matrix/osd1"
     paths = " ".join(disk.device for disk in disks)
-    left = disks[0].driver.shell(f"{inside}; lsblk --noheadings --output TYPE {paths}; vgchange -qq -an matrix >/dev/null; sync").split()
+    left = (
+        disks[0]
+        .driver.shell(f"{inside}; lsblk --noheadings --output TYPE {paths}; vgchange -qq -an matrix >/dev/null; sync")
+        .split()
+    )
     assert (set(left), left.count("disk")) == ({"disk", "lvm"}, len(disks)), left
     for disk in disks:
         assert [row["type"] for row in signatures_on(disk.image)] == ["LVM2_member"], disk.letter
@@ -76,16 +81,25 @@ def check_refused_and_erased(disks: Sequence[MatrixDisk]) -> None:
                 assert b"bluestore" not in stream.read(4096), disk.letter
 
 
+def blank(_image: Path) -> None:
+    """The maker of nothing."""
+
+
+def fill_all(disks: Sequence[MatrixDisk], makers: Sequence[signatures.Maker]) -> None:
+    """A maker's content on each of the first disks; blank are the others."""
+    disks[0].driver.shell(GONE, check=False)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda disk, maker: disk.put(maker), disks, [*makers, *[blank] * (len(disks) - len(makers))]))
+    disks[0].driver.ask("reread", paths=[disk.device for disk in disks])
+
+
 @pytest.mark.parametrize("kinds", BATCHES, ids=[", ".join(kinds) for kinds in BATCHES])
 def test_what_lies_on_a_disk_is_refused_untouched_and_erased_with_consent(
     disks: list[MatrixDisk], kinds: Sequence[str]
 ) -> None:
-    filled = disks[: len(kinds)]
-    disks[0].driver.shell(GONE, check=False)
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda disk, kind: disk.put(signatures.MAKERS[kind]), filled, kinds))
-    disks[0].driver.ask("reread", paths=[disk.device for disk in filled])
-    check_refused_and_erased(filled)
+    fill_all(disks, [signatures.MAKERS[kind] for kind in kinds])
+    check_refused_and_erased(disks[: len(kinds)])
+    fill_all(disks, [])
     print(f"{len(kinds)} signatures refused and erased")
 
 

@@ -154,5 +154,74 @@ def test_check_mode_runs_no_command_that_writes(disk: MatrixDisk) -> None:
     ]
     unchanged = disk.run(params=params)
     reports = [command[0] for command in unchanged["commands"]]
-    assert sorted(reports) == ["lsblk", "lvs", "pvs", "vgs", "wipefs"], "one report per command"
+    assert sorted(reports) == ["lsblk", "lvs", "pvs", "vgs"], "one report per command"
     disk.run(params=two_volumes(consent=disk.consent(), state="absent"))
+
+
+LUKS = (
+    "modprobe dm-crypt; echo phrase | cryptsetup -q luksFormat --pbkdf pbkdf2 --pbkdf-force-iterations 1000 {device} -; "
+    "echo phrase | cryptsetup open --key-file - {device} secret"
+)
+HOLD = "sleep 60 >/dev/null 2>&1 & echo $! >/run/holder; sleep 0.3"
+USES = {
+    "swap": ("mkswap -q {device} && swapon {device}", "swapoff {device}", "is used as swap"),
+    "a mounted partition": (
+        "sgdisk -n1:2048:+1G {device} >/dev/null && udevadm settle && mkfs.ext4 -q {device}1 && mount {device}1 /mnt",
+        "umount /mnt",
+        "is mounted at /mnt",
+    ),
+    "an open container": (
+        LUKS,
+        "cryptsetup close secret",
+        "is held by dm-0",
+    ),
+    "a volume of somebody else": (
+        "pvcreate -q {device} && vgcreate -q matrix-other {device} && lvcreate -q -Wn -Zn -n data -l 9 matrix-other",
+        "vgchange -q -an matrix-other",
+        "and is held by dm-0",
+    ),
+    "a loop device": ("modprobe loop; losetup /dev/loop0 {device}", "losetup -d /dev/loop0", "is held by loop0"),
+    "an array that lost a disk": (
+        "modprobe raid1; yes | mdadm -q --create /dev/md126 --level=1 --raid-devices=2 --metadata=1.0 --run {device}1 missing",
+        "mdadm -q --stop /dev/md126",
+        "is held by md126",
+    ),
+    "a lock": ("flock --exclusive --close {device} " + HOLD, "kill $(cat /run/holder)", "a program holds or has locked it"),
+    "a program": (
+        "python3 -c 'import os, time; os.open(\"{device}\", os.O_RDWR | os.O_EXCL); time.sleep(60)' "
+        + HOLD.partition(" 60 ")[2],
+        "kill $(cat /run/holder)",
+        "a program holds or has locked it",
+    ),
+    "a switch against writing": ("blockdev --setro {device}", "blockdev --setrw {device}", "is read-only"),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_disk_in_use_or_unfit_is_refused_with_any_consent(disk: MatrixDisk, use: str) -> None:
+    begin, end, words = (text.format(device=DEVICE) if "{device}" in text else text for text in USES[use])
+    disk.fill()
+    if "1 missing" in begin:
+        disk.driver.shell(f"sgdisk -n1:2048:+6G {DEVICE} >/dev/null && udevadm settle")
+    disk.driver.shell(begin)
+    try:
+        found = disk.info()
+        assert found["verdict"] in ("in-use", "unsuitable"), found
+        assert words in found["reason"]
+        given = {"wipe": [{"id": "data", "seen": found["seen"] or "0123456789abcdef", "osd_fsids": found["osd_fsids"]}]}
+        refused = disk.run(params=task(consent=given), fails=True)
+        assert refused["writes"] == []
+        assert "No consent makes this module touch such a disk" in entry(refused, "data")["error"]["hint"]
+    finally:
+        disk.driver.shell(end)
+
+
+def test_an_erase_can_discard_the_whole_disk(disk: MatrixDisk) -> None:
+    disk.fill(signatures.MAKERS["ext4"])
+    params = task(consent=disk.consent())
+    params["disks"] = [{**params["disks"][0], "discard": True}]
+    made = disk.run(params=params)
+    assert ["blkdiscard", DEVICE] in made["writes"]
+    assert {row["action"] for row in made["entries"]} == {"created"}
+    disk.driver.shell("sync")
+    assert disk.image.stat().st_blocks * 512 < 4 << 20, "only what LVM wrote is left in the image"

@@ -74,6 +74,55 @@ def place(fresh_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     assert found.images() == before
 
 
+BATCHES = """
+- hosts: kubestead_nodes
+  gather_facts: false
+  serial: 1
+  vars:
+    kubestead_disks: [{id: first, match: {serial: "{{ inventory_hostname | upper }}-DISK1"}}]
+    kubestead_volume_groups: [{name: kst-bulk, disks: [first], split: 1}]
+  roles: [kubestead.platform.node_disks]
+"""
+
+
+def test_the_limit_of_erases_counts_over_hosts_and_batches(place: Place, tmp_path: Path) -> None:
+    """In check mode, so that both disks stay what they are; the first host alone is within the limit."""
+    inventory, book = place.lab.env["KUBESTEAD_LAB_INVENTORY"], tmp_path / "batches.yml"
+    book.write_text(BATCHES, encoding="utf-8")
+    put = f"printf '{LABEL}' | dd of=/dev/ubdb bs=1M seek=10240 conv=notrunc,fsync 2>/dev/null"
+    place.lab.exec("ansible", "-i", inventory, "kubestead_nodes", "-m", "raw", "-a", put)
+    try:
+        arguments = json.dumps({"disks": [{"id": "first", "device": "/dev/ubdb"}]})
+        look = ["-m", "kubestead.platform.lvm_ceph_disk_info", "-a", arguments, "--tree", str(tmp_path)]
+        place.lab.exec("ansible", "-i", inventory, "kubestead_nodes", *look)
+        found = [json.loads((tmp_path / host).read_text())["entries"][0] for host in ("node1", "node2")]
+        given = {"wipe": [{"id": "first", "seen": row["seen"], "osd_fsids": row["osd_fsids"]} for row in found]}
+        command = [
+            "ansible-playbook",
+            "--check",
+            "-i",
+            inventory,
+            str(book),
+            "-e",
+            json.dumps({"kubestead_disk_consent": given}),
+        ]
+        told = " ".join(place.lab.exec(*command, check=False).stdout.split())
+        assert "2 disks would be erased in this run, and node_disks_max_wipes is 1. Nothing was erased on node2." in told, told
+        assert "node1 : ok=" in told.replace("  ", " ")
+        assert "failed=0" in told.partition("node1 :")[2].partition("node2 :")[0]
+    finally:
+        place.lab.exec(
+            "ansible",
+            "-i",
+            inventory,
+            "kubestead_nodes",
+            "-m",
+            "raw",
+            "-a",
+            put.replace(f"printf '{LABEL}'", "head -c 99 /dev/zero"),
+        )
+
+
 def test_more_erases_than_allowed_are_refused_and_a_consented_disk_is_carved(place: Place) -> None:
     place.shell(f"printf '{LABEL}' | dd of=/dev/ubdb bs=1M seek=10240 conv=notrunc,fsync 2>/dev/null")
     given = place.consent()

@@ -42,7 +42,7 @@ class KubeApiClient:
         self._timeout = timeout
         self._patience = timeout if repeats else 0.0
         self._headers = _headers(login)
-        self._pool = _pool(login, timeout)
+        self._pool, self._base = _pool(login, timeout)
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any], *, timeout: float = 30.0) -> KubeApiClient:
@@ -183,7 +183,7 @@ class KubeApiClient:
             headers["Content-Type"] = _CONTENT_TYPES.get(method, "application/json")
         return self._pool.request(
             method,
-            self.server + path + (f"?{urlencode(query)}" if query else ""),
+            self._base + path + (f"?{urlencode(query)}" if query else ""),
             body=data,
             headers=headers,
             preload_content=preload,
@@ -258,7 +258,8 @@ def _headers(login: KubeLogin) -> Any:
     return headers
 
 
-def _pool(login: KubeLogin, timeout: float) -> Any:
+def _pool(login: KubeLogin, timeout: float) -> tuple[Any, str]:
+    """What requests go through, and what stands before the path in their URL."""
     options: dict[str, Any] = {"maxsize": _CONNECTIONS, "timeout": timeout}
     if login.server.startswith("https:"):
         options["ssl_context"] = tls_context(login)
@@ -270,8 +271,11 @@ def _pool(login: KubeLogin, timeout: float) -> Any:
     if login.proxy and not bypasses_proxy(urlsplit(login.server).hostname or "", login.no_proxy):
         given: dict[str, Any] = {name: value for name, value in login.proxy_headers.items() if value}
         headers = urllib3.util.make_headers(**given) if given else None
-        return urllib3.ProxyManager(login.proxy, proxy_headers=headers, **options)
-    return urllib3.PoolManager(**options)
+        return urllib3.ProxyManager(login.proxy, proxy_headers=headers, **options), login.server
+    if not login.server:
+        return urllib3.PoolManager(**options), ""
+    # All requests go to one host, so they need not look for its pool each time.
+    return urllib3.PoolManager(**options).connection_from_url(login.server), urlsplit(login.server).path.rstrip("/")
 
 
 def _again() -> Any:

@@ -22,10 +22,8 @@ except ImportError:  # said in words by need("cryptography") before any of this 
     pass
 
 USER_LABEL = "kubestead.platform/user"
-KEY_LABEL = "kubestead.platform/public-key"
 LABEL_LIMIT = 63
-USER_ANNOTATION = USER_LABEL  # labels cannot hold every user name, nor a whole hash
-KEY_ANNOTATION = KEY_LABEL
+USER_ANNOTATION = USER_LABEL  # a label cannot hold every user name
 
 
 @dataclass(frozen=True)
@@ -115,25 +113,26 @@ def user_label(user: str) -> str:
 
 
 def object_of(attempt: Attempt) -> dict[str, Any]:
-    """The object to create."""
+    """The object to create. It is told from others by its name and compared in whole, so it carries no more than whom it is for:
+    the server keeps books of every label, for every write."""
     return {
         "apiVersion": "certificates.k8s.io/v1",
         "kind": "CertificateSigningRequest",
         "metadata": {
             "name": attempt.object_name,
-            "labels": {
-                "app.kubernetes.io/managed-by": "kubestead.platform",
-                USER_LABEL: user_label(attempt.user),
-                KEY_LABEL: attempt.key_hash[:LABEL_LIMIT],
-            },
-            "annotations": {USER_ANNOTATION: attempt.user, KEY_ANNOTATION: attempt.key_hash},
+            "labels": {USER_LABEL: user_label(attempt.user)},
+            "annotations": {USER_ANNOTATION: attempt.user},
         },
-        "spec": {
-            "request": encoded(attempt.request_pem),
-            "signerName": attempt.signer,
-            "usages": list(attempt.usages),
-            "expirationSeconds": attempt.expiration_seconds,
-        },
+        "spec": _spec_of(attempt),
+    }
+
+
+def _spec_of(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "request": encoded(attempt.request_pem),
+        "signerName": attempt.signer,
+        "usages": list(attempt.usages),
+        "expirationSeconds": attempt.expiration_seconds,
     }
 
 
@@ -161,7 +160,7 @@ def differences(obj: Mapping[str, Any], attempt: Attempt, requester: str) -> tup
     the requester's name, which the server sets, tells who asked.
     """
     spec = obj.get("spec") or {}
-    mine = object_of(attempt)["spec"]
+    mine = _spec_of(attempt)
     found = []
     if spec.get("request") != mine["request"]:
         found.append("the signing request is another one")

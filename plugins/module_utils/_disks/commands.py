@@ -75,6 +75,11 @@ def activate(volumes: Sequence[str]) -> Argv:
     return ("lvchange", "--activate", "y", *volumes)
 
 
+def activate_group(group: str) -> Argv:
+    """Brings the device nodes of all volumes of a group."""
+    return "vgchange", "--activate", "y", group
+
+
 def retag_group(group: str, add: Iterable[str]) -> Argv:
     """Adds tags to a volume group."""
     return ("vgchange", *_tags("--addtag", add), group)

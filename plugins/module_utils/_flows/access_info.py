@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable, Optional
@@ -15,6 +14,7 @@ from .._core.run import Outcome, Run, entry_dict
 from .._core.units import seconds
 from .._report.drift import Finding, as_dict, findings
 from .._report.people import Held, PersonAccess, Rules, facts, people_of, right_facts, standing
+from .._report.tables import text_of
 from .access_certificates import CertificateReader, CertificatesSeen
 from .access_directory import AccountReader
 from .access_rights import Question, RightsReader, question_from
@@ -115,7 +115,7 @@ class AccessInfoFlow:
         told = self._told()
         if not self._scope.as_text:
             return told
-        return {"text": json.dumps({"entries": [entry_dict(one) for one in self._verdicts()], **told})}
+        return {"text": text_of({"entries": [entry_dict(one) for one in self._verdicts()], **told})}
 
     def _told(self) -> dict[str, object]:
         seen = self._survey

@@ -10,18 +10,15 @@ from .lists import people_at, people_grants
 from .person import people_from
 
 
-def listed(raw: object, now: int) -> tuple[Listed, ...]:
-    """The people of the list, those outside of their time as disabled; raises BadInput."""
-    people = people_from(people_at(raw, rfc3339(now)))
-    return tuple(Listed(one.name, one.full_name, one.state, one.groups) for one in people)
-
-
-def asked(raw: object, now: int) -> tuple[Asked, ...]:
-    """The rights that the list gives now."""
-    return tuple(
+def said(raw: object, now: int) -> tuple[tuple[Listed, ...], tuple[Asked, ...]]:
+    """The people, those outside of their time as disabled, and the rights that they are given now; raises BadInput."""
+    present = people_at(raw, rfc3339(now))
+    people = tuple(Listed(one.name, one.full_name, one.state, one.groups) for one in people_from(present))
+    rights = tuple(
         Asked(name, grant["cluster_role"], namespace)
-        for grant in people_grants(people_at(raw, rfc3339(now)))
+        for grant in people_grants(present)
         if grant["state"] == "present"
         for name in grant["subjects"]["users"]
         for namespace in grant.get("namespaces") or (EVERYWHERE,)
     )
+    return people, rights

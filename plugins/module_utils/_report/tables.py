@@ -36,7 +36,12 @@ def document(result: Mapping[str, Any]) -> dict[str, Any]:
 
 def as_json(result: Mapping[str, Any]) -> str:
     """The document for programs."""
-    return json.dumps(document(result), indent=1, sort_keys=True) + "\n"
+    return str(result["text"]) if isinstance(result.get("text"), str) else text_of(document(result))
+
+
+def text_of(told: Mapping[str, Any]) -> str:
+    """A document as text, in a fixed order."""
+    return json.dumps(told, sort_keys=True, separators=(",", ":")) + "\n"
 
 
 def summary(result: Mapping[str, Any]) -> dict[str, Any]:

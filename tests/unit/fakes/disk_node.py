@@ -267,6 +267,8 @@ class FakeNode:
         new, rest = _tags(args, "--addtag")
         group = self.groups[rest[-1]]
         group.tags.update(new)
+        if rest[:2] == ["--activate", "y"]:
+            group.inactive.clear()
         if rest[:2] == ["--activate", "n"]:
             if any(self.disks[path[5:]].mounts for path in group.paths):
                 raise BackendFailed(f"{rest[-1]} has open volumes")
