@@ -23,10 +23,13 @@ from kubestead_lab.kube_http import KubeHttp
 from kubestead_lab.progress import say
 from kubestead_lab.remote import Away
 
-_KIND = "/apis/ceph.rook.io/v1"
+# Objects in other namespaces are nobody's here, so that tests may make some.
+NAMESPACE = "rook-ceph"
+_KINDS = f"/apis/ceph.rook.io/v1/namespaces/{NAMESPACE}"
+_DEPLOYMENTS = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
 _FINALIZER = "cephcluster.ceph.rook.io"
 _POOL_FINALIZER = "cephblockpool.ceph.rook.io"
-_REFRESH_SECONDS = 15.0
+_REFRESH_SECONDS = 10.0
 _WAIT_SECONDS = 180.0
 # Small machines: one CPU, no spare memory.
 _SMALL = """
@@ -70,12 +73,12 @@ class Operator:
 
     def look(self) -> None:
         """One look at everything, if Rook's operator is installed and not scaled down."""
-        operators = self._api.items("/apis/apps/v1/deployments?fieldSelector=metadata.name=rook-ceph-operator")
-        if not operators or not operators[0]["spec"]["replicas"]:
+        rook = self._api.maybe(f"{_DEPLOYMENTS}/rook-ceph-operator")
+        if rook is None or not rook["spec"]["replicas"]:
             return
-        for cluster in self._api.items(f"{_KIND}/cephclusters"):
+        for cluster in self._api.items(f"{_KINDS}/cephclusters"):
             try:
-                self._cluster(cluster, operators[0]["metadata"]["generation"])
+                self._cluster(cluster, rook["metadata"]["generation"])
                 self._complaint = ""
             except (NotYet, CommandFailed) as problem:
                 if str(problem) != self._complaint:
@@ -85,7 +88,7 @@ class Operator:
 
     @staticmethod
     def _path(thing: Mapping[str, Any], plural: str) -> str:
-        return f"{_KIND}/namespaces/{thing['metadata']['namespace']}/{plural}/{thing['metadata']['name']}"
+        return f"{_KINDS}/{plural}/{thing['metadata']['name']}"
 
     def _tell(self, cluster: Mapping[str, Any], **status: Any) -> None:
         """Write a part of the status; the server refuses what its resource definition does not know."""
@@ -127,8 +130,7 @@ class Operator:
 
     def _apply(self, thing: Mapping[str, Any]) -> None:
         """Server-side apply leaves the replicas alone that somebody has set."""
-        meta = thing["metadata"]
-        self._api.apply(f"/apis/apps/v1/namespaces/{meta['namespace']}/deployments/{meta['name']}", thing)
+        self._api.apply(f"{_DEPLOYMENTS}/{thing['metadata']['name']}", thing)
 
     def _nodes(self, cluster: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The listed nodes that exist; the others are passed over without a word, as by Rook."""
@@ -155,12 +157,11 @@ class Operator:
         raise NotYet(f"no {what} after {_WAIT_SECONDS:.0f} s")
 
     def _monitor(self, cluster: dict[str, Any]) -> str:
-        home, spec, namespace = self._home(cluster), cluster["spec"], cluster["metadata"]["namespace"]
-        data = f"{spec['dataDirHostPath']}/{namespace}"
+        home, data = self._home(cluster), f"{cluster['spec']['dataDirHostPath']}/{NAMESPACE}"
         home.set_up(data)
         fsid = home.run("sh", "-c", f"cat {data}/fsid 2>/dev/null || true").strip() or str(uuid.uuid4())
         address = f"[v2:{home.node.address}:3300,v1:{home.node.address}:6789]"
-        config = f"[global]\nfsid = {fsid}\nmon_host = {address}\n{_SMALL}{self._override(namespace)}"
+        config = f"[global]\nfsid = {fsid}\nmon_host = {address}\n{_SMALL}{self._override()}"
         home.run("tee", f"{data}/fsid", stdin=fsid)
         home.run("tee", f"{data}/etc/ceph.conf", stdin=config)
         home.ceph("sh", "-c", _BEGIN, "sh", fsid, address)
@@ -176,9 +177,9 @@ class Operator:
         self._settings(home, cluster)
         return fsid
 
-    def _override(self, namespace: str) -> str:
+    def _override(self) -> str:
         """What the user adds to Ceph's configuration, as Rook takes it."""
-        found = self._api.maybe(f"/api/v1/namespaces/{namespace}/configmaps/rook-config-override")
+        found = self._api.maybe(f"/api/v1/namespaces/{NAMESPACE}/configmaps/rook-config-override")
         return str(((found or {}).get("data") or {}).get("config") or "")
 
     @staticmethod
@@ -234,8 +235,8 @@ class Operator:
         self._tell(cluster, ceph=part, version=image, storage=storage)
 
     def _pools(self, cluster: Mapping[str, Any]) -> None:
-        home, namespace = self._home(cluster), cluster["metadata"]["namespace"]
-        for pool in self._api.items(f"{_KIND}/namespaces/{namespace}/cephblockpools"):
+        home = self._home(cluster)
+        for pool in self._api.items(f"{_KINDS}/cephblockpools"):
             meta, name = pool["metadata"], pool["spec"].get("name") or pool["metadata"]["name"]
             if "deletionTimestamp" in meta:
                 if name in json.loads(home.monitor("osd pool ls")):
@@ -263,11 +264,10 @@ class Operator:
 
     def _end(self, cluster: Mapping[str, Any]) -> None:
         """Deletion waits for what depends on the cluster; then the daemons end, and what they wrote stays."""
-        namespace = cluster["metadata"]["namespace"]
         left = [
             f"{plural}/{one['metadata']['name']}"
             for plural in ("cephblockpools", "cephfilesystems", "cephobjectstores")
-            for one in self._api.items(f"{_KIND}/namespaces/{namespace}/{plural}")
+            for one in self._api.items(f"{_KINDS}/{plural}")
         ]
         if left:
             self._pools(cluster)
@@ -275,9 +275,8 @@ class Operator:
             condition = {"type": "DeletionIsBlocked", "status": "True", "reason": "ObjectHasDependents", "message": message}
             self._tell(cluster, phase="Deleting", message=message, conditions=[condition])
             return
-        everything = f"/apis/apps/v1/namespaces/{namespace}/deployments"
-        for one in self._api.items(f"{everything}?labelSelector=rook_cluster={namespace},ceph_daemon_type"):
-            self._api.call("DELETE", f"{everything}/{one['metadata']['name']}")
+        for one in self._api.items(f"{_DEPLOYMENTS}?labelSelector=rook_cluster={NAMESPACE},ceph_daemon_type"):
+            self._api.call("DELETE", f"{_DEPLOYMENTS}/{one['metadata']['name']}")
         for host in self._hosts.values():
             host.end()
         self._api.merge(self._path(cluster, "cephclusters"), {"metadata": {"finalizers": None}})

@@ -16,7 +16,7 @@ from kubestead_lab.procs import Daemon
 from kubestead_lab.progress import say
 from kubestead_lab.settings import API_PORT, LDAPS389_PORT, LDAPS_PORT, NODES, Lab
 
-_FREE_BYTES = 6 * 2**30
+_FREE_BYTES = 8 * 2**30
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _need_space(lab: Lab) -> None:
             folder = folder.parent
         if shutil.disk_usage(folder).free < _FREE_BYTES:
             raise LabError(
-                f"The lab needs 6 GiB of free disk space in {folder}.",
+                f"The lab needs 8 GiB of free disk space in {folder}.",
                 hint="Disks are sparse, but builds and root images are not.",
             )
 
