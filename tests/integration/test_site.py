@@ -8,23 +8,27 @@ The tests follow one another: each begins where the one before it ended.
 from __future__ import annotations
 
 import json
+import os
 import re
+import secrets
+import signal
 import subprocess
 import time
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from integration.ceph_driver import WARNINGS, Ceph
+
 pytestmark = [pytest.mark.nodes, pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[2]
 PEOPLE: list[dict[str, Any]] = yaml.safe_load((ROOT / "tests/lab/people.yml").read_text(encoding="utf-8"))["kubestead_people"]
 MODULES = ("lvm_ceph_disk", "ldap_account", "k8s_user_cert", "kubeconfig_render", "rbac_grant")
-VOLUMES = ["/dev/stead_bulk/osd0", "/dev/stead_fast/osd1", "/dev/stead_fast/osd2"]
+VOLUMES = ["/dev/stead_bulk/osd0", "/dev/stead_fast/osd1"]
 # A key or token in any of the forms it could be printed in; LS0tLS1CRUdJTi is the beginning of a PEM text in base64.
 SECRET = re.compile(r"PRIVATE KEY|LS0tLS1CRUdJTiB(?!DRVJU)|client-key-data: [^s*<(]|token: [A-Za-z0-9_.-]{20}")
 
@@ -198,61 +202,88 @@ def test_a_node_that_would_vanish_is_refused(site: Site, applied: PlayRun, tmp_p
     assert site.lab.kubectl(*version).stdout == before
 
 
-def run_osds(site: Site) -> None:
-    """The Deployments an operator would make, and their pods told to be ready: the server's controllers do the rest."""
-    devices = [(node, device) for node in ("node1", "node2") for device in VOLUMES]
-    objects = [osd_deployment(number, node, device) for number, (node, device) in enumerate(devices)]
-    site.lab.exec("kubectl", "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
-    osds = ("--namespace", "rook-ceph", "-l", "app=rook-ceph-osd")
-    site.lab.kubectl("wait", "--for=create", "pod", *osds, "--timeout=60s")
-    ready = {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}
-    for _attempt in range(60):
-        names = site.lab.kubectl("get", "pods", *osds, "-o", "name").stdout.split()
-        if len(names) == len(devices):
-            break
-        time.sleep(1)
-    for name in names:
-        site.lab.kubectl("patch", name, "-n", "rook-ceph", "--subresource=status", "--type=merge", "-p", json.dumps(ready))
-    site.lab.kubectl("wait", "--for=condition=Available", "deployment", *osds, "--timeout=60s")
-
-
-def osd_deployment(number: int, node: str, device: str) -> dict[str, Any]:
-    labels = {"app": "rook-ceph-osd", "ceph-osd-id": str(number)}
-    container = {"name": "osd", "image": "none", "env": [{"name": "ROOK_BLOCK_PATH", "value": device}]}
-    pod = {"nodeSelector": {"kubernetes.io/hostname": node}, "containers": [container]}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": f"rook-ceph-osd-{number}", "namespace": "rook-ceph", "labels": labels},
-        "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}},
+def test_ceph_is_healthy_on_the_planned_volumes(site: Site, applied: PlayRun) -> None:
+    """The first run waited for it; what Ceph says itself agrees."""
+    line = next(str(result["msg"]) for _host, result in applied.results("assert") if "OSDs running" in str(result["msg"]))
+    assert line.startswith("phase Ready, 4 of 4 OSDs running, health HEALTH_")
+    ceph = Ceph(site.lab)
+    assert {(place.node, place.volume) for place in ceph.places().values()} == {
+        (node, volume) for node in ("node1", "node2") for volume in VOLUMES
     }
+    told = ceph.status()
+    assert (told["osdmap"]["num_up_osds"], told["osdmap"]["num_in_osds"]) == (4, 4)
+    assert set(told["health"]["checks"]) <= set(WARNINGS)
+    shown = subprocess.run([str(ROOT / "tests/lab/ceph_status")], text=True, capture_output=True, check=True).stdout
+    assert re.search(r"^osd\.\d +node2 +/dev/stead_bulk/osd0 +/dev/ubdc +NODE2-DISK2$", shown, flags=re.M)
 
 
-def test_waiting_for_the_cluster_looks_at_running_osds(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
-    """No operator runs here, so the status is written by hand: what counts is which status the role takes for serving."""
-    waits = ("-e", json.dumps({"rook_cluster_wait": True, "rook_cluster_wait_timeout": 1}))
+def test_what_is_written_through_the_pool_outlives_a_reboot(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
+    """The OSDs come back on the volumes they were on; nobody helps them but what would in a cluster with Rook."""
+    ceph, text = Ceph(site.lab), secrets.token_hex(500_000)
+    ceph.command("rados", "--pool", "ceph-block", "put", "letter", "-", stdin=text)
+    before = ceph.places()
+    subprocess.run([str(ROOT / "tests/lab/lab"), "node", "restart", "node2"], check=True, capture_output=True, timeout=300)
+    ceph.wait_for("all of it healthy again", lambda: ceph.gate()["healthy"] and ceph.is_clean())
+    assert ceph.places() == before
+    assert ceph.command("rados", "--pool", "ceph-block", "get", "letter", "-") == text
 
-    def status(osds: int) -> None:
-        get = ("get", "cephcluster", "rook-ceph", "-n", "rook-ceph", "-o", "jsonpath={.metadata.generation}")
-        ceph = {
-            "health": "HEALTH_OK",
-            "lastChecked": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "versions": {"osd": {"ceph version 20.2.4": osds}},
-        }
-        told = {"phase": "Ready", "observedGeneration": int(site.lab.kubectl(*get).stdout), "ceph": ceph}
-        patch = ("patch", "cephcluster", "rook-ceph", "-n", "rook-ceph", "--subresource=status", "--type=merge", "-p")
-        site.lab.kubectl(*patch, json.dumps({"status": told}))
 
-    status(osds=5)
-    run = site.play("deploy_rook", *waits)
-    assert run.status != 0
-    assert "phase Ready, 5 of 6 OSDs running, health HEALTH_OK" in run.failures()[0]
-    assert "/dev/stead_bulk/osd0 on node1: there is no OSD" in run.failures()[0]
-    run_osds(site)
-    status(osds=6)
-    run = site.play("deploy_rook", *waits)
-    assert run.status == 0, run.failures()
-    assert run.recap()["localhost"]["changed"] == 0
+def test_an_osd_that_is_down_is_seen_behind_a_phase_ready(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
+    ceph = Ceph(site.lab)
+    number, place = next(iter(ceph.places().items()))
+    unit = f"rook-ceph-osd-{number}.service"
+    site.lab.exec("ssh", place.node, f"systemctl mask --runtime --now {unit}")
+    wanted = f"{place.volume} on {place.node}: rook-ceph-osd-{number} is not ready"
+    try:
+        told = ceph.wait_for("the OSD to be missed", lambda: ceph.problems("3 of 4 OSDs answer", wanted, "OSD_DOWN"))
+        assert told["phase"] == "Ready"
+    finally:
+        site.lab.exec("ssh", place.node, f"systemctl unmask --runtime {unit}")
+    ceph.wait_for("the OSD", lambda: ceph.gate()["healthy"])
+
+
+def test_ready_without_any_osd_is_not_healthy(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
+    ceph = Ceph(site.lab)
+    scale = ("scale", "deployment", "-n", "rook-ceph", "-l", "app=rook-ceph-osd")
+    site.lab.kubectl(*scale, "--replicas=0")
+    told = ceph.wait_for("all OSDs to be missed", lambda: ceph.problems("0 of 4 OSDs answer"))
+    assert told["phase"] == "Ready"
+    site.lab.kubectl(*scale, "--replicas=1")
+    ceph.wait_for("the OSDs", lambda: ceph.gate()["healthy"])
+
+
+def test_a_device_that_rook_skips_is_missed(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
+    """A volume with a filesystem is passed over without an error, and the phase is Ready all the same."""
+    ceph = Ceph(site.lab)
+    get = ("get", "cephcluster", "rook-ceph", "-n", "rook-ceph", "-o", "jsonpath={.spec.storage.nodes}")
+    nodes = json.loads(site.lab.kubectl(*get).stdout)
+    site.lab.exec("ssh", "node1", "lvcreate -qq -y -L 6G -n other stead_bulk && mkfs.ext4 -q /dev/stead_bulk/other")
+    more = [
+        {**node, "devices": [*node["devices"], {"name": "/dev/stead_bulk/other"}]} for node in nodes if node["name"] == "node1"
+    ]
+    try:
+        ceph.give_nodes([*more, *nodes[1:]])
+        told = ceph.wait_for(
+            "the device to be missed", lambda: ceph.problems("/dev/stead_bulk/other on node1: there is no OSD")
+        )
+        assert told["line"].startswith("phase Ready, 4 of 5 OSDs running")
+    finally:
+        ceph.give_nodes(nodes)
+        site.lab.exec("ssh", "node1", "lvremove -qq -y stead_bulk/other")
+    ceph.wait_for("the cluster as it was", lambda: ceph.gate()["healthy"])
+
+
+def test_an_old_status_is_not_believed(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
+    ceph = Ceph(site.lab)
+    operator = int(ceph.daemon("rook-stand-in"))
+    os.kill(operator, signal.SIGSTOP)
+    try:
+        time.sleep(3)
+        told = ceph.gate(max_status_age=2)
+    finally:
+        os.kill(operator, signal.SIGCONT)
+    assert not told["healthy"]
+    assert "s old: the operator does not run" in told["problems"][0]
 
 
 def test_a_person_is_who_they_are_and_may_what_was_granted(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
