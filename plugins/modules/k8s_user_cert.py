@@ -76,6 +76,17 @@ options:
           - A change of the groups leads to a new certificate; the old one goes on working until its end.
         type: list
         elements: str
+      own_group:
+        description:
+          - Gives the certificate one group that nobody else's carries, the name and 128 random bits, in the place of O(users[].groups).
+            The result's C(groups) has it. Rights that are bound to it end for every certificate that carries it when they are
+            bound to another one, and the person goes on with the next certificate.
+          - V(keep) keeps the group of the present certificate; V(new) makes another one, in every run.
+          - A check run announces other random bits than the run makes.
+        type: str
+        choices:
+          - keep
+          - new
       csr:
         description:
           - A signing request that the person made, as PEM. The private key then never leaves the person's hands, and there is
@@ -413,6 +424,7 @@ SPEC: dict[str, dict[str, Any]] = {
         "options": {
             "name": {"type": "str", "required": True},
             "groups": {"type": "list", "elements": "str"},
+            "own_group": {"type": "str", "choices": ["keep", "new"]},
             "csr": {"type": "str"},
             "lifetime": {"type": "str"},
             "expires": {"type": "str"},

@@ -20,6 +20,7 @@ from directory_place import DS389, SLAPD, Place
 from integration.browser import Browser
 from integration.certificate_operator import Operator, documented
 from integration.conftest import ROOT, ansible_env
+from integration.downloads import browser as install_browser
 from scale import scaled
 
 PYTHON = {"PYTHONPATH": str(ROOT / ".cache" / "collections")}
@@ -242,6 +243,7 @@ class TestRole:
 
     def opened(self, platform: Platform, path: Path, tmp_path: Path) -> None:
         """The page of real people in a real browser."""
+        install_browser()
         browser = Browser(tmp_path / "browser")
         try:
             browser.open(path)

@@ -217,11 +217,19 @@ def test_a_disk_in_use_or_unfit_is_refused_with_any_consent(disk: MatrixDisk, us
 
 
 def test_an_erase_can_discard_the_whole_disk(disk: MatrixDisk) -> None:
-    disk.fill(signatures.MAKERS["ext4"])
-    params = task(consent=disk.consent())
-    params["disks"] = [{**params["disks"][0], "discard": True}]
-    made = disk.run(params=params)
-    assert ["blkdiscard", DEVICE] in made["writes"]
-    assert {row["action"] for row in made["entries"]} == {"created"}
-    disk.driver.shell("sync")
-    assert disk.image.stat().st_blocks * 512 < 4 << 20, "only what LVM wrote is left in the image"
+    """What an erase alone leaves, far from every signature, is gone too."""
+    secret, place = b"a row of a database " * 5000, (7 << 30) + (1 << 20)
+    for discard in (False, True):
+        disk.fill(signatures.MAKERS["ext4"])
+        with disk.image.open("r+b") as stream:
+            stream.seek(place)
+            stream.write(secret)
+        params = task(consent=disk.consent())
+        params["disks"] = [{**params["disks"][0], "discard": discard}]
+        made = disk.run(params=params)
+        assert (["blkdiscard", DEVICE] in made["writes"]) == discard
+        assert {row["action"] for row in made["entries"]} == {"created"}
+        disk.driver.shell("sync")
+        with disk.image.open("rb") as stream:
+            stream.seek(place)
+            assert (stream.read(len(secret)) == secret) != discard

@@ -14,9 +14,10 @@ import pytest
 from ansible_collections.kubestead.platform.plugins.module_utils._adapters.kube_api import KubeApiClient
 from ansible_collections.kubestead.platform.plugins.module_utils._core.errors import BackendFailed
 
-from .certificate_operator import wait_until
+from .certificate_operator import Operator, documented, wait_until
 from .leaving_runs import COMMON, LOG_IN, READ, WRITE, Leaving, may
 
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "docsite" / "rst" / "offboarding.rst"
 YES, ADMISSION, AUTHORIZER = "allowed", "refused by admission", "refused by the authorizer"
 ONE_MAP = {"metadata": {"generateName": "x-"}}
 
@@ -217,6 +218,19 @@ def test_a_cluster_that_says_no_is_told_and_the_other_beats_are_done(leaving: Le
     done = leaving.cut(anna, list_name="not a name")
     assert {entry["kind"] for entry in done.entries.values() if entry["action"] == "failed"} == {"denial", "denial_list"}
     assert done.matrix(anna)[READ] == (YES, AUTHORIZER)
+
+
+def test_the_documented_rights_are_enough(leaving: Leaving) -> None:
+    anna, bert = leaving.person("anna"), leaving.person("bert")
+    path = leaving.bind(("User", anna))
+    shared = leaving.admin.call("GET", path)
+    other = {"kind": "User", "name": bert, "apiGroup": "rbac.authorization.k8s.io"}
+    leaving.admin.call("PUT", path, {**shared, "subjects": [*shared["subjects"], other]})
+    with Operator(leaving.kubeconfig, documented("ClusterRole", GUIDE)["rules"]) as operator:
+        done = leaving.cut(anna, **operator.login)
+    assert done.failures() == [] and done.matrix(anna)[WRITE][1] in (ADMISSION, AUTHORIZER)
+    assert [one["name"] for one in leaving.admin.call("GET", path)["subjects"]] == [bert]
+    assert leaving.record(anna)["left_behind"]["problems"] == []
 
 
 def test_an_unreachable_cluster_ends_the_task_before_anything_is_written(leaving: Leaving) -> None:

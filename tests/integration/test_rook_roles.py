@@ -7,10 +7,11 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import os
 import sys
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ import pytest
 import yaml
 from ansible_collections.kubestead.platform.plugins.module_utils._rook import manifests, plan, versions
 
-from integration.conftest import ROOT, Lab, ansible_env
+from integration.conftest import ROOT, Lab
+from integration.role_driver import Roles
 from rook.presets import CLUSTERS
 from rook.worlds import told as a_server
 
@@ -27,47 +29,15 @@ PYTHON = {"PYTHONPATH": str(ROOT / ".cache" / "collections")}
 
 
 @dataclass(frozen=True)
-class Rook:
+class Rook(Roles):
     """Rook's definitions on the shared server, and a namespace of these tests' own."""
 
-    lab: Lab
     folder: Path
     namespace: str
-    home: Path
-    options: dict[str, Any] = field(default_factory=dict)
 
     def dry_run(self, objects: dict[str, list[dict[str, Any]]]) -> dict[str, list[str]]:
         done = self.lab.exec(sys.executable, str(SCRIPT), stdin=json.dumps(objects), env=PYTHON)
         return dict(json.loads(done.stdout))
-
-    def play(
-        self, role: str, *options: str, disks: Any = ("/dev/osds/osd1",), nodes: Any = ("node1", "node2"), **values: Any
-    ) -> Any:
-        """One run of a role; the nodes' disks are those an earlier play of the run would have told."""
-        hosts = {
-            name: {"rook_cluster_storage_node": {"name": name, "devices": [{"name": disk} for disk in disks]}} for name in nodes
-        }
-        local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-        groups = {"kubestead_control": {"hosts": {"localhost": local}}, "kubestead_nodes": {"hosts": hosts}}
-        inventory, book, variables = (self.home / name for name in ("inventory.yml", "book.yml", "vars.json"))
-        inventory.write_text(yaml.safe_dump({"all": {"children": groups}}), encoding="utf-8")
-        task = {"ansible.builtin.include_role": {"name": f"kubestead.platform.{role}"}}
-        book.write_text(
-            yaml.safe_dump([{"hosts": "kubestead_control", "gather_facts": False, "tasks": [task]}]), encoding="utf-8"
-        )
-        variables.write_text(json.dumps({**self.options, **values}), encoding="utf-8")
-        command = ["ansible-playbook", "-i", str(inventory), "-e", f"@{variables}", str(book), *options]
-        done = self.lab.exec(*command, check=False, env=ansible_env())
-        document, _end = json.JSONDecoder().raw_decode(done.stdout[done.stdout.find("{\n") :])
-        tasks = [task for one in document["plays"] for task in one["tasks"]]
-        failed = [told["msg"] for task in tasks for told in task["hosts"].values() if told.get("failed")]
-        shown = [
-            str(told["msg"])
-            for task in tasks
-            for told in task["hosts"].values()
-            if told.get("action", "").endswith("debug") and "msg" in told
-        ]
-        return done.returncode, document["stats"]["localhost"]["changed"], "\n".join(map(str, failed)), shown
 
     def version(self) -> str:
         get = ("get", "cephcluster", "own", "-n", self.namespace, "-o", "jsonpath={.metadata.resourceVersion}")
@@ -97,7 +67,7 @@ def rook(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rook]:
         "rook_cluster_block_pools": [{"name": "own", "replicas": 2, "storage_class": {"name": namespace}}],
         "rook_operator_manifests": str(folder),
     }
-    yield Rook(lab, folder, namespace, tmp_path_factory.mktemp("rook"), options)
+    yield Rook(lab, tmp_path_factory.mktemp("rook"), options, folder, namespace)
     lab.kubectl("delete", "storageclass", namespace, "--ignore-not-found")
     lab.kubectl("delete", "namespace", namespace, "--wait=false")
 
@@ -212,6 +182,30 @@ def test_manifests_that_are_not_the_expected_ones_are_refused(rook: Rook, tmp_pa
     for name in versions.release().checksums:
         (tmp_path / name).write_text((rook.folder / name).read_text(encoding="utf-8"), encoding="utf-8")
     (tmp_path / "common.yaml").write_text("# changed\n", encoding="utf-8")
-    status, changed, failed, _shown = rook.play("rook_operator", rook_operator_manifests=str(tmp_path))
-    assert (status != 0, changed) == (True, 0)
-    assert "common.yaml has the SHA-256" in failed
+    for source in (str(tmp_path), served(rook.lab, tmp_path)):
+        status, changed, failed, _shown = rook.play("rook_operator", rook_operator_manifests=source)
+        assert (status != 0, changed) == (True, 0)
+        assert "common.yaml has the SHA-256" in failed
+
+
+def served(lab: Lab, folder: Path) -> str:
+    """The URL of a folder, by a server in the lab that ends by itself."""
+    port = 8080 + os.getpid() % 1000
+    server = (
+        "timeout",
+        "300",
+        sys.executable,
+        "-m",
+        "http.server",
+        "--bind",
+        "127.0.0.1",
+        "--directory",
+        str(folder),
+        str(port),
+    )
+    lab.exec("sh", "-c", '"$@" >/dev/null 2>&1 </dev/null &', "sh", *server)
+    url = f"http://127.0.0.1:{port}"
+    lab.exec(
+        "curl", "--silent", "--fail", "--retry", "20", "--retry-connrefused", "--retry-delay", "1", "--output", "/dev/null", url
+    )
+    return url

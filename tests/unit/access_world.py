@@ -148,14 +148,15 @@ class Told:
     """What a run of access_info says."""
 
     def __init__(
-        self, world: World, people: Optional[list[dict[str, Any]]] = None, *, directory: bool = True, folder: bool = True,
+        self, world: World, people: Optional[list[dict[str, Any]]] = None, *, directory: bool = True, groups: bool = True, folder: bool = True,
         namespaces: tuple[str, ...] = (), requests: bool = True, now: int = NOW, **options: Any,
     ) -> None:  # fmt: skip
         params = {**DEFAULTS, "people": people, **options}
         listed, asked = list_of(params["people"], now)
         accounts = None
         if directory:
-            accounts = AccountReader(world.directory, "ou=people,dc=example,dc=org", "ou=groups,dc=example,dc=org")
+            group_base = "ou=groups,dc=example,dc=org" if groups else ""
+            accounts = AccountReader(world.directory, "ou=people,dc=example,dc=org", group_base)
         folders = [world.folder] if folder else []
         certificates = CertificateReader(world.api, folders, namespaces, requests=requests)
         rights = RightsReader(world.api)

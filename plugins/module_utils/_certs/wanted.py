@@ -23,6 +23,7 @@ class Person:
     """One person. ``groups`` are sorted; ``lifetime`` is in seconds; ``present`` false means that all of it is to go.
 
     No certificate is to be valid after ``end``, so ``Wanted.at`` cuts ``lifetime`` to what is left until then.
+    With ``own_group`` (keep, new) the groups are one that only this person's certificates carry (see ``own_group``).
     ``csr`` is a signing request that the person made, as PEM, with the hash of its public key: then the key is never seen.
     """
 
@@ -33,6 +34,7 @@ class Person:
     csr: str = ""
     csr_key_hash: str = ""
     end: Optional[int] = None
+    own_group: str = ""
 
     @property
     def is_over(self) -> bool:
@@ -128,8 +130,13 @@ def _person(entry: Mapping[str, Any], params: Mapping[str, Any]) -> Person:
             hint="Kubernetes issues no certificate for less than ten minutes.",
         )
     groups = _groups(entry.get("groups") or (), what)
+    own_group = entry.get("own_group") or ""
+    if own_group and (groups or entry.get("csr")):
+        raise BadInput(
+            f"{what}own_group excludes groups and csr.", hint="Rights of their groups have to be bound to the own group."
+        )
     end = None if entry.get("expires") is None else moment(entry["expires"], f"{what}expires", whole_day=True)
-    return Person(name, groups, lifetime, state == "present", csr=entry.get("csr") or "", end=end)
+    return Person(name, groups, lifetime, state == "present", csr=entry.get("csr") or "", end=end, own_group=own_group)
 
 
 def _groups(groups: Sequence[Any], what: str) -> tuple[str, ...]:

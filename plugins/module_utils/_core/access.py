@@ -7,7 +7,7 @@ part, and the report puts the parts together. Moments are seconds since 1970.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Optional
 
 from .window import rfc3339
@@ -100,7 +100,10 @@ class RoleRights:
 
 @dataclass(frozen=True)
 class Survey:
-    """All of it. A source that was not asked is None."""
+    """All of it. A source that was not asked is None.
+
+    ``groups_known``: the directory's groups were read; ``stores_known``: so was a place where everybody's certificate is.
+    """
 
     now: int
     listed: Optional[tuple[Listed, ...]] = None
@@ -111,7 +114,9 @@ class Survey:
     rights: tuple[Right, ...] = ()
     roles: tuple[RoleRights, ...] = ()
     namespaces: tuple[str, ...] = ()
-    unreadable: tuple[str, ...] = field(default=())
+    unreadable: tuple[str, ...] = ()
+    groups_known: bool = True
+    stores_known: bool = True
 
 
 def moment_text(moment: Optional[int]) -> Optional[str]:

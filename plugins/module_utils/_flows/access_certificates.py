@@ -55,7 +55,12 @@ class CertificateReader:
     @property
     def asked(self) -> bool:
         """Whether there is a place to look at."""
-        return bool(self._folders or self._namespaces or self._requests)
+        return self.has_stores or self._requests
+
+    @property
+    def has_stores(self) -> bool:
+        """Whether there is a place where certificates lie; requests are gone an hour after they were made."""
+        return bool(self._folders or self._namespaces)
 
     def read(self, now: int) -> CertificatesSeen:
         """One pass over every place, one LIST for each namespace and one for the requests."""

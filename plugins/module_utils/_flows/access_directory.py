@@ -25,6 +25,11 @@ class AccountReader:
         self._user_base = user_base
         self._group_base = group_base
 
+    @property
+    def reads_groups(self) -> bool:
+        """Whether it is known in which groups the accounts are."""
+        return bool(self._group_base)
+
     def read(self) -> tuple[Account, ...]:
         """All accounts with their groups."""
         found = self._directory.search("", _ANYTHING, _ROOT_ATTRIBUTES, below=False)

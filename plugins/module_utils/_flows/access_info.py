@@ -88,6 +88,8 @@ class AccessInfoFlow:
             roles=rights.roles,
             namespaces=rights.namespaces,
             unreadable=tuple(certificates.unreadable),
+            groups_known=source.accounts is not None and source.accounts.reads_groups,
+            stores_known=source.certificates.has_stores,
         )
 
     def decide(self, seen: Survey) -> Plan:

@@ -18,6 +18,7 @@ from .._certs.certificate import Certificate, Unreadable, chain_of, objections, 
 from .._certs.due import reason_due
 from .._certs.holders import new_names
 from .._certs.ledger import shortened
+from .._certs.own_group import with_own_groups
 from .._certs.pair import KeyFacts, Pair, pair_of
 from .._certs.plan import Decision, Job, Login, Seen
 from .._certs.refusals import not_as_asked, wrong_login
@@ -66,6 +67,7 @@ class UserCertFlow:
         pairs = {
             person.name: pair_of(self._out.pairs.read(person.name), self._out.keys.inspect) for person in self._wanted.people
         }
+        self._wanted = with_own_groups(self._wanted, pairs, self._out.keys.token)
         leaving = any(not person.present for person in self._wanted.people)
         issued = ledger_lines.parse(self._out.ledger.read()) if leaving else ()
         seen = Seen(now, pairs, ledger=issued, logins=self._logins(pairs, now))

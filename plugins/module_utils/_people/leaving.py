@@ -38,8 +38,8 @@ def people_returning(raw: object) -> list[dict[str, str]]:
 
 def leaver_names(raw: object) -> list[str]:
     """A list of names, checked; raises BadInput."""
-    if not isinstance(raw, list):
-        raise BadInput("The people who leave are not a list.", hint="Write a list of login names.")
+    if not isinstance(raw, list) or not all(isinstance(name, str) for name in raw):
+        raise BadInput("The people who leave are not a list of texts.", hint="Write login names, odd ones in quotes.")
     found = [check_principal(name, "Person who leaves") for name in raw]
     check_distinct(found, "Person who leaves")
     return found

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Optional
 
 from .._core.errors import BadInput
 from .._core.window import moment, rfc3339
@@ -70,19 +70,26 @@ def _first_day_without(person: Person) -> str:
     return rfc3339(-(-person.expires // _DAY) * _DAY)[: len("2027-01-31")]
 
 
-def people_certificates(raw: object) -> list[dict[str, Any]]:
+def people_certificates(raw: object, bound_to: str = "name", anew: Iterable[str] = ()) -> list[dict[str, Any]]:
     """``users`` of k8s_user_cert. Nobody who is disabled gets a certificate; the files of those who left go.
+
+    With ``bound_to`` issue each carries a group of its own; those of ``anew`` get another one.
 
     A certificate ends with the first thing that ends for the person: it is what ends when no run follows.
     """
-    return [_certificate(person) for person in people_from(raw) if person.state != "disabled"]
+    others = frozenset(anew)
+    own = (
+        {person.name: "new" if person.name in others else "keep" for person in people_from(raw)} if bound_to == "issue" else {}
+    )
+    return [_certificate(person, own.get(person.name, "")) for person in people_from(raw) if person.state != "disabled"]
 
 
-def _certificate(person: Person) -> dict[str, Any]:
+def _certificate(person: Person, own_group: str) -> dict[str, Any]:
     if person.state == "absent":
         return {"name": person.name, "state": "absent"}
     end = person.first_end
-    return {"name": person.name, "groups": list(person.groups), **({} if end is None else {"expires": rfc3339(end)})}
+    groups: dict[str, Any] = {"own_group": own_group} if own_group else {"groups": list(person.groups)}
+    return {"name": person.name, **groups, **({} if end is None else {"expires": rfc3339(end)})}
 
 
 def people_kubeconfigs(raw: object, cluster: Mapping[str, Any], certificates: str, directory: str) -> list[dict[str, Any]]:
@@ -121,14 +128,26 @@ def certificate_files(raw: object, certificates: str) -> list[str]:
     return [f"{certificates}/{name}.{kind}" for name in names for kind in ("crt", "key")]
 
 
-def people_grants(raw: object) -> list[dict[str, Any]]:
-    """``grants`` of rbac_grant: one per person and right. Whoever is not present has none."""
-    return [_grant(person, access) for person in people_from(raw) for access in person.access]
+def people_grants(raw: object, issued: Optional[Mapping[str, Any]] = None) -> list[dict[str, Any]]:
+    """``grants`` of rbac_grant: one per person and right. Whoever is not present has none.
+
+    With ``issued``, the result of k8s_user_cert, rights are bound to the group of each certificate. The groups of those who have
+    no certificate any more are not known, so their grants are not in the list.
+    """
+    if issued is None:
+        return [_grant(person, {"users": [person.name]}, access) for person in people_from(raw) for access in person.access]
+    groups = {str(one["name"]): list(one.get("groups") or ()) for one in issued.get("entries") or ()}
+    return [
+        _grant(person, {"groups": groups[person.name]}, access)
+        for person in people_from(raw)
+        if person.state == "present" and groups.get(person.name)
+        for access in person.access
+    ]
 
 
-def _grant(person: Person, access: Access) -> dict[str, Any]:
+def _grant(person: Person, subjects: Mapping[str, Any], access: Access) -> dict[str, Any]:
     grant: dict[str, Any] = {
-        "subjects": {"users": [person.name]},
+        "subjects": dict(subjects),
         "cluster_role": access.role,
         "scope": access.scope,
         "state": "present" if person.state == "present" else "absent",

@@ -113,7 +113,8 @@ def _row(person: Person, pieces: Sequence[_Piece]) -> dict[str, Any]:
     failures = [piece for piece in pieces if piece.action == "failed"]
     certificate = by_beat["certificate"][0].facts if by_beat["certificate"] else {}
     login = by_beat["kubeconfig"][0].facts.get("login") if by_beat["kubeconfig"] else None
-    missing = [group for group in person.groups if login and group not in login.get("groups", [])]
+    carried = certificate.get("groups", person.groups)  # a group of its own in the place of the person's, or those
+    missing = [group for group in carried if login and group not in login.get("groups", [])]
     why = failures[0].why if failures else ""
     if missing and not failures:
         why = f"The cluster does not see the group {', '.join(missing)}."

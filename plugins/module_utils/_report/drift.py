@@ -93,7 +93,7 @@ def _of_account(person: PersonAccess, survey: Survey, rules: Rules) -> Iterator[
         yield Finding("problem", "account_open", person.name, "directory", f"{account.dn} is not locked")
     lacking = sorted(set(person.listed.groups) - set(account.groups))
     surplus = sorted(set(account.groups) - set(person.listed.groups))
-    if person.state == "present" and (lacking or surplus):
+    if survey.groups_known and person.state == "present" and (lacking or surplus):
         said = [f"is not in {', '.join(lacking)}"] if lacking else []
         said += [f"is in {', '.join(surplus)}, which the list does not say"] if surplus else []
         yield Finding("problem" if surplus else "notice", "groups_differ", person.name, "directory", " and ".join(said))
@@ -105,7 +105,7 @@ def _of_certificates(person: PersonAccess, survey: Survey, rules: Rules) -> Iter
     valid = [one for one in person.credentials if one.not_after > survey.now]
     newest = person.newest
     if newest is None:
-        if person.state == "present":
+        if person.state == "present" and survey.stores_known:
             yield Finding("notice", "certificate_missing", person.name, "certificates", "no certificate was found")
         return
     end = moment_text(newest.not_after)

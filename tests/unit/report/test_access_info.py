@@ -128,6 +128,12 @@ class TestDrift:
         assert what["what"] == "is not in more and is in leads, which the list does not say"
         assert told.problems == [("groups_differ", "anna", "directory")]
 
+    def test_what_was_not_read_is_not_missed(self, world: World) -> None:
+        people = [*PEOPLE, {"name": "nina"}]
+        told = Told(world, people, directory=False, folder=False)
+        assert told.findings == [] and told.people["anna"]["account"] is None
+        assert Told(world, people, folder=False, groups=False).findings == [("person_without_account", "nina", "directory")]
+
     def test_a_right_of_the_list_that_is_not_there(self, world: World) -> None:
         world.api.drop(f"{objects.collection('red')}/anna-edit")
         assert Told(world, PEOPLE).findings == [("right_missing", "anna", "red")]
@@ -242,6 +248,21 @@ class TestGroups:
             "cn=lead,ou=groups,dc=example,dc=org", objectClass=["groupOfNames"], cn=["lead"], member=[dn, "odd"]
         )
         assert {"name": "lead", "sources": ["directory"]} in Told(world).people["anna"]["groups"]
+
+
+class TestDirectory:
+    """What accounts tell."""
+
+    def test_names_that_are_no_text_and_days_that_are_none(self, world: World) -> None:
+        world.account("odd", displayName=["\udcff<b>"], shadowExpire=["soon"])
+        odd = Told(world).people["odd"]
+        assert (odd["full_name"], odd["account"]["expires"]) == ("\ufffd<b>", None)
+
+    def test_the_end_of_a_locked_account_is_the_one_that_waits(self, world: World) -> None:
+        world.account("anna", locked=True, shadowExpire=["1"], shadowFlag=["21000"])
+        world.account("dora", shadowExpire=["21000"])
+        told = Told(world)
+        assert told.people["anna"]["account"]["expires"] == told.people["dora"]["account"]["expires"] == "2027-07-01"
 
 
 class TestQuestions:
