@@ -29,10 +29,13 @@ class Pods:
         self._api, self._hosts = api, hosts
         self._restarts: dict[str, int] = {}
         self._tried: dict[str, float] = {}
+        self._idle = False
 
     def look(self) -> None:
         """One look: what should run is started, what should not is stopped, and the rest is told as it is."""
         pods = self._api.items("/api/v1/pods?labelSelector=rook_cluster,ceph_daemon_type")
+        if self._idle and not pods:
+            return
         states = {name: host.units() for name, host in self._hosts.items()}
         wanted: set[tuple[str, str]] = set()
         for pod in pods:
@@ -46,6 +49,7 @@ class Pods:
             for unit in units:
                 if (node, unit) not in wanted:
                     self._hosts[node].stop(unit)
+        self._idle = not pods and not any(states.values())
 
     @staticmethod
     def _unit_of(pod: Mapping[str, Any]) -> str:
