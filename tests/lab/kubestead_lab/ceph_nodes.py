@@ -87,12 +87,12 @@ class Host:
         self._monitor.close()
         self._shell.ask(["sh", "-c", _END], timeout=60)
 
-    def units(self) -> dict[str, str]:
-        """Units of pods and their states; a node that is away has none."""
+    def units(self) -> dict[str, str] | None:
+        """Units of pods and their states; None when the node is away."""
         try:
             told = self.run("systemctl", "list-units", "--all", "--plain", "--no-legend", "rook-ceph-*.service", timeout=15)
         except (Away, CommandFailed):
-            return {}
+            return None
         rows = [line.split() for line in told.splitlines()]
         return {row[0].removesuffix(".service"): row[2] for row in rows if row[1] != "masked"}
 

@@ -203,17 +203,20 @@ class Operator:
         home.ceph("sh", "-c", "mkdir -p /var/lib/ceph/mgr/ceph-a && cat >/var/lib/ceph/mgr/ceph-a/keyring", stdin=ring)
         program = Program((), ("ceph-mgr", "--foreground", "--id", "a"), "rook-ceph-mgr", {})
         self._apply(deployment(cluster, "mgr", "a", home.node.name, program))
+        # It goes on starting while the OSDs are prepared.
+        self._wait("manager", lambda: "rook-ceph-mgr-a" in (home.units() or {}))
 
     def _osds(self, cluster: Mapping[str, Any], node: Mapping[str, Any], fsid: str) -> list[Osd]:
         """What the prepare job of a node does: OSDs on the listed devices that have none."""
         host, spec = self._hosts[node["name"]], cluster["spec"]["storage"]
-        known = {osd.path for osd in host.osds(fsid)}
-        for device in (device for device in node.get("devices") or [] if device["name"] not in known):
+        osds = host.osds(fsid)
+        fresh = [device for device in node.get("devices") or [] if device["name"] not in {osd.path for osd in osds}]
+        for device in fresh:
             config = {**(spec.get("config") or {}), **(node.get("config") or {}), **(device.get("config") or {})}
             skipped = host.prepare(device["name"], config)
             if skipped:
                 say(f"rook-ceph-osd-prepare-{node['name']}: {skipped}")
-        return host.osds(fsid)
+        return host.osds(fsid) if fresh else osds
 
     def _refresh(self, cluster: dict[str, Any]) -> None:
         """Ask Ceph, and tell."""

@@ -44,9 +44,10 @@ class Pods:
                 self._forget(pod)
             else:
                 wanted.add((node, unit))
-                self._keep(pod, node, unit, states[node].get(unit, "absent"))
+                units = states[node]
+                self._keep(pod, node, unit, "away" if units is None else units.get(unit, "absent"))
         for node, units in states.items():
-            for unit in units:
+            for unit in units or {}:
                 if (node, unit) not in wanted:
                     self._hosts[node].stop(unit)
         self._idle = not pods and not any(states.values())
@@ -76,7 +77,7 @@ class Pods:
         if state in ("absent", "failed", "inactive"):
             self._start(pod, node, unit)
         restarts = max(self._restarts.get(unit, 0) - 1, 0)
-        reason = "CrashLoopBackOff" if restarts else "ContainerCreating"
+        reason = "NodeLost" if state == "away" else "CrashLoopBackOff" if restarts else "ContainerCreating"
         told = pod_status(pod, runs=runs, reason=reason, restarts=restarts, now=stamp())
         if self._differs(pod.get("status") or {}, told):
             self._api.merge(f"{self._path(pod)}/status", {"status": told})
