@@ -123,6 +123,26 @@ def test_the_limit_of_erases_counts_over_hosts_and_batches(place: Place, tmp_pat
         )
 
 
+def test_a_disk_that_two_hosts_show_is_refused(place: Place, tmp_path: Path) -> None:
+    """Two arrays of one UUID stand for a shared LUN: their world wide names are equal."""
+    inventory, book = place.lab.env["KUBESTEAD_LAB_INVENTORY"], tmp_path / "shared.yml"
+    book.write_text(BATCHES.replace("serial: 1", "serial: 2"), encoding="utf-8")
+    options = "--level=linear --force --raid-devices=1 --uuid=11111111:22222222:33333333:44444444 --run"
+    make = f"modprobe linear; mdadm -q --create /dev/md127 {options} /dev/ubdc </dev/null"
+    disks = [{"id": "shared", "match": {"wwn": "md.11111111-2222-2222-3333-333344444444"}}]
+    groups = [{"name": "kst-bulk", "disks": ["shared"], "split": 1}]
+    place.lab.exec("ansible", "-i", inventory, "kubestead_nodes", "-m", "raw", "-a", make)
+    try:
+        given = json.dumps({"kubestead_disks": disks, "kubestead_volume_groups": groups})
+        told = place.lab.exec("ansible-playbook", "--check", "-i", inventory, str(book), "-e", given, check=False).stdout
+        words = "and another host of the play have disks of the same world wide name: md.11111111-2222-2222-3333-333344444444"
+        assert f"node1 {words}" in " ".join(told.split()), told
+        assert f"node2 {words}" in " ".join(told.split()), told
+    finally:
+        gone = "mdadm -q --stop /dev/md127; head -c 8388608 /dev/zero >/dev/ubdc; sync"
+        place.lab.exec("ansible", "-i", inventory, "kubestead_nodes", "-m", "raw", "-a", gone)
+
+
 def test_more_erases_than_allowed_are_refused_and_a_consented_disk_is_carved(place: Place) -> None:
     place.shell(f"printf '{LABEL}' | dd of=/dev/ubdb bs=1M seek=10240 conv=notrunc,fsync 2>/dev/null")
     given = place.consent()
