@@ -225,6 +225,10 @@ def test_of_somebody_the_ledger_does_not_know_the_longest_life_is_assumed_and_do
     first = world.files.listed
     world.now += DAY
     assert not world.run("carla").changed and world.files.listed == first
+    world.now += 364 * DAY
+    assert world.run("carla", state="absent").actions == {("marker", "carla"): "failed"}
+    world.now += DAY
+    assert world.run("carla", state="absent").actions["marker", "carla"] == "removed" and world.kept_out() == []
 
 
 def test_one_lost_device_is_refused_by_its_id_and_until_its_end(world: World) -> None:
