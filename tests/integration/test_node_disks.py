@@ -81,6 +81,7 @@ BATCHES = """
   vars:
     kubestead_disks: [{id: first, match: {serial: "{{ inventory_hostname | upper }}-DISK1"}}]
     kubestead_volume_groups: [{name: kst-bulk, disks: [first], split: 1}]
+    kubestead_disk_consent: "{{ consents[inventory_hostname] if consents is defined else {'wipe': []} }}"
   roles: [kubestead.platform.node_disks]
 """
 
@@ -96,16 +97,9 @@ def test_the_limit_of_erases_counts_over_hosts_and_batches(place: Place, tmp_pat
         look = ["-m", "kubestead.platform.lvm_ceph_disk_info", "-a", arguments, "--tree", str(tmp_path)]
         place.lab.exec("ansible", "-i", inventory, "kubestead_nodes", *look)
         found = [json.loads((tmp_path / host).read_text())["entries"][0] for host in ("node1", "node2")]
-        given = {"wipe": [{"id": "first", "seen": row["seen"], "osd_fsids": row["osd_fsids"]} for row in found]}
-        command = [
-            "ansible-playbook",
-            "--check",
-            "-i",
-            inventory,
-            str(book),
-            "-e",
-            json.dumps({"kubestead_disk_consent": given}),
-        ]
+        rows = [{"id": "first", "seen": row["seen"], "osd_fsids": row["osd_fsids"]} for row in found]
+        given = json.dumps({"consents": {host: {"wipe": [row]} for host, row in zip(("node1", "node2"), rows)}})
+        command = ["ansible-playbook", "--check", "-i", inventory, str(book), "-e", given]
         told = " ".join(place.lab.exec(*command, check=False).stdout.split())
         assert "2 disks would be erased in this run, and node_disks_max_wipes is 1. Nothing was erased on node2." in told, told
         assert "node1 : ok=" in told.replace("  ", " ")
