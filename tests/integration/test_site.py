@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import time
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,6 +17,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from integration.osd_objects import run_osds
 
 pytestmark = [pytest.mark.nodes, pytest.mark.slow]
 
@@ -198,36 +199,6 @@ def test_a_node_that_would_vanish_is_refused(site: Site, applied: PlayRun, tmp_p
     assert site.lab.kubectl(*version).stdout == before
 
 
-def run_osds(site: Site) -> None:
-    """The Deployments an operator would make, and their pods told to be ready: the server's controllers do the rest."""
-    devices = [(node, device) for node in ("node1", "node2") for device in VOLUMES]
-    objects = [osd_deployment(number, node, device) for number, (node, device) in enumerate(devices)]
-    site.lab.exec("kubectl", "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
-    osds = ("--namespace", "rook-ceph", "-l", "app=rook-ceph-osd")
-    site.lab.kubectl("wait", "--for=create", "pod", *osds, "--timeout=60s")
-    ready = {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}
-    for _attempt in range(60):
-        names = site.lab.kubectl("get", "pods", *osds, "-o", "name").stdout.split()
-        if len(names) == len(devices):
-            break
-        time.sleep(1)
-    for name in names:
-        site.lab.kubectl("patch", name, "-n", "rook-ceph", "--subresource=status", "--type=merge", "-p", json.dumps(ready))
-    site.lab.kubectl("wait", "--for=condition=Available", "deployment", *osds, "--timeout=60s")
-
-
-def osd_deployment(number: int, node: str, device: str) -> dict[str, Any]:
-    labels = {"app": "rook-ceph-osd", "ceph-osd-id": str(number)}
-    container = {"name": "osd", "image": "none", "env": [{"name": "ROOK_BLOCK_PATH", "value": device}]}
-    pod = {"nodeSelector": {"kubernetes.io/hostname": node}, "containers": [container]}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": f"rook-ceph-osd-{number}", "namespace": "rook-ceph", "labels": labels},
-        "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}},
-    }
-
-
 def test_waiting_for_the_cluster_looks_at_running_osds(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
     """No operator runs here, so the status is written by hand: what counts is which status the role takes for serving."""
     waits = ("-e", json.dumps({"rook_cluster_wait": True, "rook_cluster_wait_timeout": 1}))
@@ -248,7 +219,7 @@ def test_waiting_for_the_cluster_looks_at_running_osds(site: Site, applied: Play
     assert run.status != 0
     assert "phase Ready, 5 of 6 OSDs running, health HEALTH_OK" in run.failures()[0]
     assert "/dev/stead_bulk/osd0 on node1: there is no OSD" in run.failures()[0]
-    run_osds(site)
+    run_osds(site.lab, "rook-ceph", [(node, device) for node in ("node1", "node2") for device in VOLUMES])
     status(osds=6)
     run = site.play("deploy_rook", *waits)
     assert run.status == 0, run.failures()
