@@ -10,7 +10,7 @@ from typing import Any, Callable
 from ansible.errors import AnsibleFilterError
 
 from ..module_utils._core.filters import as_filter, problems_of
-from ..module_utils._rook import cluster, health, manifests, plan, versions
+from ..module_utils._rook import cluster, health, helm, manifests, plan, versions
 
 _filter = functools.partial(as_filter, error=AnsibleFilterError)
 
@@ -24,6 +24,7 @@ class FilterModule:
             "ceph_placement_groups": _filter(health.placement_groups),
             "crds_not_served": _filter(manifests.crds_not_served),
             "dropped_fields": _filter(cluster.dropped_objects),
+            "rook_chart_values": _filter(helm.chart_values),
             "rook_checksum_problems": problems_of(manifests.check_checksums),
             "rook_cluster_plan": _filter(plan.cluster_plan),
             "rook_cluster_problems": problems_of(plan.cluster_plan),

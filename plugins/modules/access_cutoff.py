@@ -200,8 +200,9 @@ EXAMPLES = r"""
 RETURN = r"""
 entries:
   description:
-    - One entry per person and beat (none for somebody who comes back and never left), of the kinds C(marker), C(rights), C(requests), C(tokens), C(proof) and C(evidence); one
-      C(denial) per name or certificate on the list that was asked for or changed; and C(denial_list), the policy.
+    - One entry per person and beat (none for somebody who comes back and never left), of the kinds C(marker), C(rights),
+      C(requests), C(tokens), C(proof) and C(evidence); one C(denial) per name or certificate on the list that was asked for or
+      changed; and C(denial_list), the policy.
   returned: always
   type: list
   elements: dict

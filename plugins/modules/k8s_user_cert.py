@@ -104,7 +104,8 @@ options:
         description:
           - A moment such as V(2027-01-31T18:00:00Z), or a date, which is that whole day in UTC. No certificate is asked for that
             would be valid after it, and one that would be is replaced by a shorter one. The longer one stays valid nevertheless.
-          - From ten minutes before it on nothing is issued any more, because Kubernetes issues nothing shorter.
+          - The certificate ends up to six minutes before it, since the signer counts from its signing. From eleven minutes before it
+            on nothing is issued any more, because Kubernetes issues nothing for less than ten.
         type: str
       state:
         description:

@@ -205,7 +205,7 @@ options:
     suboptions:
       wipe:
         description:
-          - Disks that may be erased. Everything on them is lost.
+          - Disks that may be erased, each named once. Everything on them is lost.
         type: list
         elements: dict
         suboptions:

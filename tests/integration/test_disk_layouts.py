@@ -116,7 +116,9 @@ def test_a_partition_is_added_beside_one_in_use_and_leftovers_are_seen(disk: Mat
     given = {"wipe": [{"id": "data", "seen": entry(refused, "data")["seen"]}]}
     done = disk.run(params=sliced(*both, consent=given))
     assert [row["action"] for row in done["entries"]] == ["updated", "unchanged", "created"]
-    left = disk.driver.shell(f"wipefs --no-act --noheadings -O TYPE {DEVICE}1; wipefs --no-act --noheadings -O TYPE {DEVICE}2").split()
+    left = disk.driver.shell(
+        f"wipefs --no-act --noheadings -O TYPE {DEVICE}1; wipefs --no-act --noheadings -O TYPE {DEVICE}2"
+    ).split()
     assert left == ["ext4"], "what the other partition holds stays, what lay in the place of the new one is gone"
 
 

@@ -120,11 +120,11 @@ def test_lvm_of_somebody_else_and_an_osd_of_another_cluster(disk: MatrixDisk) ->
     assert f"OSD 3 (fsid {fsid}) of the Ceph cluster {cluster} in ceph-old/osd-block" in found["error"]["msg"]
     unnamed = disk.run(params=task(consent={"wipe": [{"id": "data", "seen": found["seen"]}]}), fails=True)
     assert f"counts as live until the consent names its OSD fsid {fsid}" in entry(unnamed, "data")["error"]["hint"]
-    disk.driver.shell("exec 9<>/dev/ceph-old/osd-block; sleep 8 >/dev/null 2>&1 & sleep 0.2")
+    disk.driver.shell("exec 9<>/dev/ceph-old/osd-block; sleep 900 >/dev/null 2>&1 & echo $! >/run/holder")
     consent = {"wipe": [{"id": "data", "seen": found["seen"], "osd_fsids": [fsid]}]}
     held = disk.run(params=task(consent=consent), fails=True)
     assert held["writes"] == [], "an OSD that runs keeps its volume open"
-    disk.driver.shell("sleep 8")
+    disk.driver.shell("kill $(cat /run/holder)")
     made = disk.run(params=task(consent=consent))
     assert {row["action"] for row in made["entries"]} == {"created"}
     assert disk.driver.shell("dmsetup ls | grep -c ceph; true").strip() == "0"

@@ -162,7 +162,7 @@ LUKS = (
     "modprobe dm-crypt; echo phrase | cryptsetup -q luksFormat --pbkdf pbkdf2 --pbkdf-force-iterations 1000 {device} -; "
     "echo phrase | cryptsetup open --key-file - {device} secret"
 )
-HOLD = "sleep 60 >/dev/null 2>&1 & echo $! >/run/holder; sleep 0.3"
+HOLD = "sleep 900 >/dev/null 2>&1 & echo $! >/run/holder; sleep 0.3"
 USES = {
     "swap": ("mkswap -q {device} && swapon {device}", "swapoff {device}", "is used as swap"),
     "a mounted partition": (
@@ -188,8 +188,8 @@ USES = {
     ),
     "a lock": ("flock --exclusive --close {device} " + HOLD, "kill $(cat /run/holder)", "a program holds or has locked it"),
     "a program": (
-        "python3 -c 'import os, time; os.open(\"{device}\", os.O_RDWR | os.O_EXCL); time.sleep(60)' "
-        + HOLD.partition(" 60 ")[2],
+        "python3 -c 'import os, time; os.open(\"{device}\", os.O_RDWR | os.O_EXCL); time.sleep(900)' "
+        + HOLD.partition(" 900 ")[2],
         "kill $(cat /run/holder)",
         "a program holds or has locked it",
     ),

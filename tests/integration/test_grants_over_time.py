@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from grant_world import OWNER, PYTHON, RBAC, World
 
+from grant_world import OWNER, PYTHON, RBAC, World
 from scale import scaled
 
 READ_PODS = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}

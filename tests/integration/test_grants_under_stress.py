@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from grant_world import OWNER, RBAC, World
 
+from grant_world import OWNER, RBAC, World
 from kubestead_lab import second_apiserver
 from kubestead_lab.settings import lab_from
 

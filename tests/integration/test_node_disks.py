@@ -81,6 +81,7 @@ BATCHES = """
   vars:
     kubestead_disks: [{id: first, match: {serial: "{{ inventory_hostname | upper }}-DISK1"}}]
     kubestead_volume_groups: [{name: kst-bulk, disks: [first], split: 1}]
+    kubestead_disk_consent: "{{ consents[inventory_hostname] if consents is defined else {'wipe': []} }}"
   roles: [kubestead.platform.node_disks]
 """
 
@@ -96,16 +97,9 @@ def test_the_limit_of_erases_counts_over_hosts_and_batches(place: Place, tmp_pat
         look = ["-m", "kubestead.platform.lvm_ceph_disk_info", "-a", arguments, "--tree", str(tmp_path)]
         place.lab.exec("ansible", "-i", inventory, "kubestead_nodes", *look)
         found = [json.loads((tmp_path / host).read_text())["entries"][0] for host in ("node1", "node2")]
-        given = {"wipe": [{"id": "first", "seen": row["seen"], "osd_fsids": row["osd_fsids"]} for row in found]}
-        command = [
-            "ansible-playbook",
-            "--check",
-            "-i",
-            inventory,
-            str(book),
-            "-e",
-            json.dumps({"kubestead_disk_consent": given}),
-        ]
+        rows = [{"id": "first", "seen": row["seen"], "osd_fsids": row["osd_fsids"]} for row in found]
+        given = json.dumps({"consents": {host: {"wipe": [row]} for host, row in zip(("node1", "node2"), rows)}})
+        command = ["ansible-playbook", "--check", "-i", inventory, str(book), "-e", given]
         told = " ".join(place.lab.exec(*command, check=False).stdout.split())
         assert "2 disks would be erased in this run, and node_disks_max_wipes is 1. Nothing was erased on node2." in told, told
         assert "node1 : ok=" in told.replace("  ", " ")
@@ -121,6 +115,26 @@ def test_the_limit_of_erases_counts_over_hosts_and_batches(place: Place, tmp_pat
             "-a",
             put.replace(f"printf '{LABEL}'", "head -c 99 /dev/zero"),
         )
+
+
+def test_a_disk_that_two_hosts_show_is_refused(place: Place, tmp_path: Path) -> None:
+    """Two arrays of one UUID stand for a shared LUN: their world wide names are equal."""
+    inventory, book = place.lab.env["KUBESTEAD_LAB_INVENTORY"], tmp_path / "shared.yml"
+    book.write_text(BATCHES.replace("serial: 1", "serial: 2"), encoding="utf-8")
+    options = "--level=linear --force --raid-devices=1 --uuid=11111111:22222222:33333333:44444444 --run"
+    make = f"modprobe linear; mdadm -q --create /dev/md127 {options} /dev/ubdc </dev/null"
+    disks = [{"id": "shared", "match": {"wwn": "md.11111111-2222-2222-3333-333344444444"}}]
+    groups = [{"name": "kst-bulk", "disks": ["shared"], "split": 1}]
+    place.lab.exec("ansible", "-i", inventory, "kubestead_nodes", "-m", "raw", "-a", make)
+    try:
+        given = json.dumps({"kubestead_disks": disks, "kubestead_volume_groups": groups})
+        told = place.lab.exec("ansible-playbook", "--check", "-i", inventory, str(book), "-e", given, check=False).stdout
+        words = "and another host of the play have disks of the same world wide name: md.11111111-2222-2222-3333-333344444444"
+        assert f"node1 {words}" in " ".join(told.split()), told
+        assert f"node2 {words}" in " ".join(told.split()), told
+    finally:
+        gone = "mdadm -q --stop /dev/md127; head -c 8388608 /dev/zero >/dev/ubdc; sync"
+        place.lab.exec("ansible", "-i", inventory, "kubestead_nodes", "-m", "raw", "-a", gone)
 
 
 def test_more_erases_than_allowed_are_refused_and_a_consented_disk_is_carved(place: Place) -> None:

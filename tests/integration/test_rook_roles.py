@@ -12,6 +12,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import yaml
 from ansible_collections.kubestead.platform.plugins.module_utils._rook import manifests, plan, versions
 
 from integration.conftest import ROOT, Lab
+from integration.osd_objects import run_osds
 from integration.role_driver import Roles
 from rook.presets import CLUSTERS
 from rook.worlds import told as a_server
@@ -176,6 +178,27 @@ def test_waiting_in_vain_says_why(rook: Rook) -> None:
         assert words in failed
     assert "AUTH_INSECURE" not in failed
     assert "restart the operator" in failed
+
+
+def test_a_cluster_that_serves_is_let_through(rook: Rook) -> None:
+    """The same status, fresh and without the failed module, and an OSD that is ready on each device."""
+    recorded = json.loads((ROOT / "tests/unit/fixtures/rook/cluster_ready_but_osd_down.json").read_text(encoding="utf-8"))
+    generation = int(
+        rook.lab.kubectl("get", "cephcluster", "own", "-n", rook.namespace, "-o", "jsonpath={.metadata.generation}").stdout
+    )
+    ceph = recorded["status"]["ceph"]
+    details = {name: None if name.startswith("MGR") else told for name, told in ceph["details"].items()}
+    stamp = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    ceph.update(health="HEALTH_WARN", details=details, lastChecked=stamp, versions={"osd": {"ceph version 20.2.4": 2}})
+    recorded["status"].update(observedGeneration=generation)
+    patch = ("patch", "cephcluster", "own", "-n", rook.namespace, "--subresource=status", "--type=merge", "-p")
+    rook.lab.kubectl(*patch, json.dumps({"status": {**recorded["status"], "ceph": {**ceph, "versions": {"osd": None}}}}))
+    rook.lab.kubectl(*patch, json.dumps({"status": recorded["status"]}))
+    run_osds(rook.lab, rook.namespace, [(node, "/dev/osds/osd1") for node in ("node1", "node2")])
+    options = {"rook_cluster_wait": True, "rook_cluster_wait_timeout": 60, "rook_cluster_wait_for_drivers": False}
+    status, changed, failed, shown = rook.play("rook_cluster", **options)
+    assert (status, changed) == (0, 0), failed
+    assert shown[-1] == "phase Ready, 2 of 2 OSDs running, health HEALTH_WARN"
 
 
 def test_manifests_that_are_not_the_expected_ones_are_refused(rook: Rook, tmp_path: Path) -> None:

@@ -148,9 +148,18 @@ class Told:
     """What a run of access_info says."""
 
     def __init__(
-        self, world: World, people: Optional[list[dict[str, Any]]] = None, *, directory: bool = True, groups: bool = True, folder: bool = True,
-        namespaces: tuple[str, ...] = (), requests: bool = True, now: int = NOW, **options: Any,
-    ) -> None:  # fmt: skip
+        self,
+        world: World,
+        people: Optional[list[dict[str, Any]]] = None,
+        *,
+        directory: bool = True,
+        groups: bool = True,
+        folder: bool = True,
+        namespaces: tuple[str, ...] = (),
+        requests: bool = True,
+        now: int = NOW,
+        **options: Any,
+    ) -> None:
         params = {**DEFAULTS, "people": people, **options}
         listed, asked = list_of(params["people"], now)
         accounts = None

@@ -7,9 +7,9 @@ from __future__ import annotations
 from typing import Optional
 
 from .authority import issued_by
-from .certificate import TOLERANCE, Certificate
+from .certificate import BACKDATE, TOLERANCE, Certificate
 from .pair import KeyFacts, Pair
-from .wanted import Person, Wanted
+from .wanted import SPARE, Person, Wanted
 
 
 def reason_due(person: Person, pair: Pair, wanted: Wanted, now: int) -> str:
@@ -68,10 +68,10 @@ def _time_reasons(person: Person, certificate: Certificate, wanted: Wanted, now:
         return ("expired",)
     if certificate.not_before > now + TOLERANCE:
         return ("not yet valid",)
-    if person.end is not None and certificate.not_after > person.end + TOLERANCE:
+    if person.end is not None and certificate.not_after > person.end:
         return ("valid beyond the person's end",)
     if left > person.lifetime + TOLERANCE:
         return ("lifetime shortened",)
-    if person.end is not None and certificate.not_after >= person.end - TOLERANCE:
-        return ()  # it lasts as long as one may
+    if person.end is not None and certificate.not_after >= person.end - SPARE - BACKDATE - TOLERANCE:
+        return ()  # it lasts as long as one may: the back-dating of the signer counts in some certificates
     return ("expiring",) if left <= wanted.renew_before.margin(certificate.life) else ()

@@ -13,6 +13,7 @@ from .._core.errors import BadInput
 from .._core.window import moment
 
 SHORTEST = 600  # the API server refuses less
+SPARE = 60  # before a person's end: the signer counts from its signing, which comes after the request
 LONGEST = 2**31 - 1  # spec.expirationSeconds is a 32-bit number
 LOCAL = "local_ca"  # stands for the signer where a CA on this host signs
 MARK_LENGTH = 8
@@ -91,7 +92,7 @@ class Wanted:
 
 
 def _cut(person: Person, now: int) -> Person:
-    return person if person.end is None else replace(person, lifetime=min(person.lifetime, max(0, person.end - now)))
+    return person if person.end is None else replace(person, lifetime=min(person.lifetime, max(0, person.end - SPARE - now)))
 
 
 def read_wanted(params: Mapping[str, Any]) -> Wanted:

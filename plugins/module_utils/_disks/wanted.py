@@ -80,7 +80,9 @@ def read_wanted(params: Mapping[str, Any]) -> Wanted:
     check_distinct([disk.id for disk in disks], "disk")
     groups = tuple(_group(entry) for entry in params.get("volume_groups") or ())
     check_distinct([group.name for group in groups], "volume group")
-    consent = {str(entry["id"]): _consent(entry) for entry in (params.get("consent") or {}).get("wipe") or ()}
+    wipes = (params.get("consent") or {}).get("wipe") or ()
+    check_distinct([str(entry["id"]) for entry in wipes], "consent.wipe: disk")
+    consent = {str(entry["id"]): _consent(entry) for entry in wipes}
     _check_references(disks, groups, consent)
     absent = params.get("state") == "absent"
     return Wanted(disks, groups, consent, str(params.get("node_name") or ""), absent, _served(groups))

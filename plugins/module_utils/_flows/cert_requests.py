@@ -42,7 +42,7 @@ class RequestDesk:
         """Every request with our label: one LIST, from which the watch goes on."""
         listing = self._kube.list_all(REQUESTS, _OURS)
         self._version = listing.resource_version
-        return listing.objects
+        return tuple(_without_books(obj) for obj in listing.objects)
 
     def take(self, jobs: Mapping[str, Job]) -> None:
         """Go on with what earlier runs began."""
@@ -78,7 +78,7 @@ class RequestDesk:
                 raise unsuccessful(self._name(step), stands)
             path = f"{REQUESTS}/{obj['metadata']['name']}"
             try:
-                self.objects[step.entry] = self._kube.call("PUT", f"{path}/approval", approval_of(obj))
+                self.objects[step.entry] = _without_books(self._kube.call("PUT", f"{path}/approval", approval_of(obj)))
                 return
             except Conflict:
                 if not tries_left:
@@ -151,14 +151,14 @@ class RequestDesk:
             found = ("it was removed and made again by somebody", *found)
         if found:
             raise not_ours(self._name(step), obj, found)
-        self.objects[step.entry] = obj
+        self.objects[step.entry] = _without_books(obj)
 
     def _take_endings(
         self, objects: Iterable[Obj], waiting: dict[str, Step], ended: dict[Step, Ending], *, last: bool = False
     ) -> None:
         for obj in objects:
             step = waiting.get(obj["metadata"]["name"])
-            result = self._ending(step, obj, last=last) if step is not None else None
+            result = self._ending(step, _without_books(obj), last=last) if step is not None else None
             if step is not None and result is not None:
                 ended[step] = result
                 del waiting[obj["metadata"]["name"]]
@@ -180,3 +180,8 @@ class RequestDesk:
                 hint="Run again to ask anew.",
             )
         return None
+
+
+def _without_books(obj: Obj) -> Obj:
+    """Without the server's books of who set which field: nobody reads them, and thousands of objects are kept for a while."""
+    return {**obj, "metadata": {name: value for name, value in obj["metadata"].items() if name != "managedFields"}}

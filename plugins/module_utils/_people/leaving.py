@@ -9,7 +9,7 @@ from typing import Any, Optional
 
 from .._core.errors import BadInput
 from .._core.names import check_distinct, check_principal
-from .lists import KUBECONFIG_SUFFIX
+from .delivery import KUBECONFIG_SUFFIX, owner_of, secret_of
 from .person import people_from
 
 # The columns of the report: what they are called, whose result holds them, and of which kind the entries are.
@@ -88,9 +88,11 @@ def leaver_certificates(raw: object) -> list[dict[str, str]]:
     return [{"name": name} for name in leaver_names(raw)]
 
 
-def leaver_kubeconfigs(raw: object, kubeconfigs: str) -> list[dict[str, str]]:
-    """``files`` of kubeconfig_render that go."""
-    return [{"path": f"{kubeconfigs}/{name}{KUBECONFIG_SUFFIX}", "state": "absent"} for name in leaver_names(raw)]
+def leaver_kubeconfigs(raw: object, kubeconfigs: str, namespace: str = "") -> list[dict[str, Any]]:
+    """``files`` of kubeconfig_render that go; with ``namespace`` the Secrets there as well."""
+    names = leaver_names(raw)
+    files = [{"path": f"{kubeconfigs}/{name}{KUBECONFIG_SUFFIX}", "state": "absent"} for name in names]
+    return [*files, *({"secret": secret_of(name, namespace), "state": "absent"} for name in names if namespace)]
 
 
 def leaver_report(raw: object, results: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,7 +140,7 @@ def _evidence(results: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 def _person_of(entry: Mapping[str, Any]) -> str:
     name = str(entry["name"])
-    return name.rpartition("/")[2][: -len(KUBECONFIG_SUFFIX)] if entry["kind"] == "kubeconfig" else name
+    return owner_of(name) if entry["kind"] == "kubeconfig" else name
 
 
 def _why(entry: Mapping[str, Any]) -> str:

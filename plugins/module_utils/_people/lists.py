@@ -9,9 +9,9 @@ from typing import Any, Optional
 
 from .._core.errors import BadInput
 from .._core.window import moment, rfc3339
+from .delivery import KUBECONFIG_SUFFIX, check_nobody_works_in, reading_grant, secret_of
 from .person import NEVER, Access, Person, people_from
 
-KUBECONFIG_SUFFIX = ".kubeconfig"
 _CA_KEYS = (("ca_path", "certificate-authority"), ("ca_data", "certificate-authority-data"))
 
 
@@ -92,16 +92,28 @@ def _certificate(person: Person, own_group: str) -> dict[str, Any]:
     return {"name": person.name, **groups, **({} if end is None else {"expires": rfc3339(end)})}
 
 
-def people_kubeconfigs(raw: object, cluster: Mapping[str, Any], certificates: str, directory: str) -> list[dict[str, Any]]:
+def people_kubeconfigs(
+    raw: object, cluster: Mapping[str, Any], certificates: str, directory: str, namespace: str = ""
+) -> list[dict[str, Any]]:
     """``files`` of kubeconfig_render: one file per person, ``<name>.kubeconfig``, with one context.
 
     ``cluster`` holds name, server and, if the server's CA is not a public one, ca_path or ca_data (base64);
-    ``certificates`` is where k8s_user_cert keeps ``<name>.crt`` and ``<name>.key``.
+    ``certificates`` is where k8s_user_cert keeps ``<name>.crt`` and ``<name>.key``. With ``namespace`` each person's is also
+    in a Secret there.
     """
     for key in ("name", "server"):
         if not isinstance(cluster.get(key), str) or not cluster[key]:
             raise BadInput(f"The cluster for the kubeconfigs has no {key}.", hint="Give its name and its server's URL.")
-    return [_kubeconfig(person, cluster, certificates, directory) for person in people_from(raw)]
+    people = people_from(raw)
+    files = [_kubeconfig(person, cluster, certificates, directory) for person in people]
+    if not namespace:
+        return files
+    check_nobody_works_in(namespace, people)
+    return [*files, *(_in_secret(file, secret_of(person.name, namespace)) for file, person in zip(files, people))]
+
+
+def _in_secret(file: Mapping[str, Any], secret: Mapping[str, str]) -> dict[str, Any]:
+    return {"secret": secret, **{key: value for key, value in file.items() if key != "path"}}
 
 
 def _kubeconfig(person: Person, cluster: Mapping[str, Any], certificates: str, directory: str) -> dict[str, Any]:
@@ -128,21 +140,31 @@ def certificate_files(raw: object, certificates: str) -> list[str]:
     return [f"{certificates}/{name}.{kind}" for name in names for kind in ("crt", "key")]
 
 
-def people_grants(raw: object, issued: Optional[Mapping[str, Any]] = None) -> list[dict[str, Any]]:
+def people_grants(raw: object, issued: Optional[Mapping[str, Any]] = None, namespace: str = "") -> list[dict[str, Any]]:
     """``grants`` of rbac_grant: one per person and right. Whoever is not present has none.
 
     With ``issued``, the result of k8s_user_cert, rights are bound to the group of each certificate. The groups of those who have
     no certificate any more are not known, so their grants are not in the list.
+    With ``namespace`` everybody may also read their own kubeconfig there.
     """
-    if issued is None:
-        return [_grant(person, {"users": [person.name]}, access) for person in people_from(raw) for access in person.access]
+    people = people_from(raw)
+    subjects = _names(people) if issued is None else _groups_issued(people, issued)
+    grants: list[dict[str, Any]] = []
+    for person in people:
+        if person.name in subjects:
+            grants.extend(_grant(person, subjects[person.name], access) for access in person.access)
+            grants.extend([reading_grant(person, subjects[person.name], namespace)] if namespace else [])
+    return grants
+
+
+def _names(people: Iterable[Person]) -> dict[str, Mapping[str, Any]]:
+    return {person.name: {"users": [person.name]} for person in people}
+
+
+def _groups_issued(people: Iterable[Person], issued: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     groups = {str(one["name"]): list(one.get("groups") or ()) for one in issued.get("entries") or ()}
-    return [
-        _grant(person, {"groups": groups[person.name]}, access)
-        for person in people_from(raw)
-        if person.state == "present" and groups.get(person.name)
-        for access in person.access
-    ]
+    present = [person.name for person in people if person.state == "present"]
+    return {name: {"groups": groups[name]} for name in present if groups.get(name)}
 
 
 def _grant(person: Person, subjects: Mapping[str, Any], access: Access) -> dict[str, Any]:

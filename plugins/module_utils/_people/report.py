@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from .lists import KUBECONFIG_SUFFIX
+from .delivery import owner_of
 from .person import Person, people_from
 
 BEATS = ("left", "account", "certificate", "grant", "kubeconfig")
@@ -91,7 +91,7 @@ def _person_of(beat: str, entry: Mapping[str, Any]) -> Optional[str]:
     if kind in ("marker", "account", "certificate"):
         return name
     if kind == "kubeconfig":
-        return name.rpartition("/")[2][: -len(KUBECONFIG_SUFFIX)]
+        return owner_of(name)
     return name.partition(":")[0] if beat == "grant" and kind == "grant" else None
 
 

@@ -147,11 +147,15 @@ def groups_of(lines: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
 
 
 def last_end(name: str, seen: Seen) -> Optional[int]:
-    """When the last valid certificate ends; None when none is valid. A ledger that never heard of somebody proves nothing."""
-    if name not in seen.ledger:
-        return seen.now + UNKNOWN_LIFE
-    ends = [moment(line["not_after"], f"ledger, {name}") for line in seen.valid(name)]
-    return max(ends) if ends else None
+    """When the last valid certificate ends; None when none is valid.
+
+    A ledger that never heard of somebody proves nothing: then the longest life is assumed, from the day the person left.
+    """
+    if name in seen.ledger:
+        return max((moment(line["not_after"], f"ledger, {name}") for line in seen.valid(name)), default=None)
+    record = seen.records.get(name)
+    begin = moment(record["marked_at"], f"record of {name}") if record else seen.now
+    return begin + UNKNOWN_LIFE if begin + UNKNOWN_LIFE > seen.now else None
 
 
 def denials_after(wanted: Wanted, seen: Seen) -> tuple[Denial, ...]:

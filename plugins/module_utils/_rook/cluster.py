@@ -58,7 +58,7 @@ def ceph_cluster(
         "apiVersion": "ceph.rook.io/v1",
         "kind": "CephCluster",
         "metadata": {"name": values["name"], "namespace": values["namespace"]},
-        "spec": _over(_without_false(spec), extra),
+        "spec": laid_over(_without_false(spec), extra),
     }
 
 
@@ -84,11 +84,12 @@ def data_dir(path: str) -> str:
     return path
 
 
-def _over(base: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+def laid_over(base: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with the values of ``extra``, mapping by mapping."""
     merged = dict(base)
     for key, value in extra.items():
         below = merged.get(key)
-        merged[key] = _over(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+        merged[key] = laid_over(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
     return merged
 
 

@@ -18,6 +18,14 @@ _DATA_KEYS = {"replicas", "failure_domain", "device_class", "erasure_coded", "sp
 _BLOCK_KEYS = _DATA_KEYS | {"name", "storage_class"}
 _FILE_KEYS = {"name", "storage_class", "active_count", "metadata", "data", "spec"}
 _STORE_KEYS = {"name", "storage_class", "port", "secure_port", "instances", "metadata", "data", "spec"}
+# The operator writes an object back once, and each pool of a list then with these; a list without them would be a change.
+_BLANK_POOL: dict[str, Any] = {
+    "replicated": {"size": 0},
+    "erasureCoded": {"codingChunks": 0, "dataChunks": 0},
+    "mirroring": {},
+    "quotas": {},
+    "statusCheck": {"mirror": {}},
+}
 _FAILURE_DOMAINS = ("osd", "host", "chassis", "rack", "row", "pdu", "datacenter", "room", "zone", "region")
 
 
@@ -104,7 +112,7 @@ def _replicated(given: Mapping[str, Any], what: str, domain: str, ground: Ground
     if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= 10:
         raise BadInput(f"{what} has {size!r} replicas.", hint="Give a number from 1 to 10.")
     _check_room(size, what, domain, ground)
-    made: dict[str, Any] = {"size": size, "requireSafeReplicaSize": size > 1}
+    made: dict[str, Any] = {"size": size, **({"requireSafeReplicaSize": True} if size > 1 else {})}
     if ground.shape.preset == STRETCH and domain == "zone":
         if size not in (2, 4):
             raise BadInput(f"{what} has {size} replicas over two zones.", hint="Give 4, or 2.")
@@ -137,11 +145,12 @@ def _filesystem(given: Mapping[str, Any], place: Place, ground: Ground) -> list[
     active = given.get("active_count", 1)
     if isinstance(active, bool) or not isinstance(active, int) or not 1 <= active <= 50:
         raise BadInput(f"{what} has the active_count {active!r}.", hint="Give a number from 1.")
+    standby = ground.shape.preset != "single-node"
     spec = {
         "metadataPool": metadata,
-        "dataPools": [{"name": "data0", **data}],
+        "dataPools": [{"name": "data0", **_BLANK_POOL, **data}],
         "preserveFilesystemOnDelete": True,
-        "metadataServer": {"activeCount": active, "activeStandby": ground.shape.preset != "single-node"},
+        "metadataServer": {"activeCount": active, **({"activeStandby": True} if standby else {})},
         **(given.get("spec") or {}),
     }
     # The storage driver puts its volumes in this group; without it the first claim of the class fails.
@@ -156,7 +165,8 @@ def _object_store(given: Mapping[str, Any], place: Place, ground: Ground) -> dic
     name, what = str(given["name"]), f"Object store {given['name']!r}"
     metadata, data = _parts(given, what, ground)
     gateway: dict[str, Any] = {"instances": given.get("instances", 1)}
-    gateway["port"] = given.get("port", 0 if given.get("secure_port") else 80)
+    if given.get("port") or not given.get("secure_port"):
+        gateway["port"] = given.get("port", 80)
     if given.get("secure_port"):
         gateway["securePort"] = given["secure_port"]
     for key, number in gateway.items():

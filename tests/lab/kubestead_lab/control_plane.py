@@ -231,8 +231,9 @@ def _register_nodes(lab: Lab) -> None:
 
 
 def stop(lab: Lab) -> None:
-    second = Daemon(SECOND, lab.pids / f"{SECOND}.pid", lab.logs / f"{SECOND}.log")  # what a killed test left running
-    for daemon in (second, *reversed(daemons(lab))):
+    for left in sorted(lab.pids.glob("second-*.pid")):  # what a killed test left running
+        Daemon(left.stem, left, lab.logs / f"{left.stem}.log").stop()
+    for daemon in reversed(daemons(lab)):
         daemon.stop()
 
 

@@ -111,6 +111,7 @@ def variables(lab: Lab) -> dict[str, str]:
         "KUBESTEAD_LAB_NAME": lab.name,
         "KUBESTEAD_LAB_INVENTORY": str(lab.inventory),
         "KUBESTEAD_ROOK_MANIFESTS": str(golang.rook_manifests(lab)),
+        "KUBESTEAD_ROOK_CHART": str(golang.rook_chart(lab)),
         "KUBESTEAD_LDAP_URI": directory.URI,
         "KUBESTEAD_LDAP_PLAIN_URI": directory.PLAIN_URI,
         "KUBESTEAD_LDAP_CA": ca,
@@ -134,7 +135,8 @@ def variables(lab: Lab) -> dict[str, str]:
 
 def search_path(lab: Lab, current: str) -> str:
     """The lab's wrappers and kubectl first, then the repository's tools, then what the user has."""
-    ours = (lab.wrappers, golang.artefact_of(lab, golang.KUBERNETES).folder, lab.venv / "bin")
+    built = (golang.artefact_of(lab, recipe).folder for recipe in (golang.KUBERNETES, golang.HELM))
+    ours = (lab.wrappers, *built, lab.venv / "bin")
     return os.pathsep.join([*map(str, ours), current])
 
 

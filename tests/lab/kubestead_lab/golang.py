@@ -16,7 +16,7 @@ from kubestead_lab.cache import Artefact, ensure, exclusively, recipe_key
 from kubestead_lab.commands import build, output
 from kubestead_lab.errors import LabError
 from kubestead_lab.progress import step
-from kubestead_lab.settings import ETCD_VERSION, KUBERNETES_VERSION, ROOK_VERSION, Lab
+from kubestead_lab.settings import ETCD_VERSION, HELM_VERSION, KUBERNETES_VERSION, ROOK_VERSION, Lab
 
 # From here on Go fetches the exact toolchain a go.mod asks for by itself.
 _OLDEST_GO = (1, 21)
@@ -42,6 +42,13 @@ KUBERNETES = GoBuild(
 )
 ETCD = GoBuild(
     name="etcd", version=ETCD_VERSION, packages=("go.etcd.io/etcd/server/v3",), flags="-s -w", usual="1 min the first time"
+)
+HELM = GoBuild(
+    name="helm",
+    version=HELM_VERSION,
+    packages=("helm.sh/helm/v3/cmd/helm",),
+    flags=f"-s -w -X helm.sh/helm/v3/internal/version.version=v{HELM_VERSION}",
+    usual="2 min the first time",
 )
 
 
@@ -114,13 +121,22 @@ def ensure_programs(lab: Lab, recipe: GoBuild) -> None:
     ensure(artefact_of(lab, recipe), builder)
 
 
+def _rook(lab: Lab) -> Artefact:
+    return Artefact(lab.cache, f"rook-{ROOK_VERSION}", recipe_key({"version": ROOK_VERSION, "with": "charts"}))
+
+
 def rook_manifests(lab: Lab) -> Path:
     """Where Rook's example manifests of the pinned version are once fetched."""
-    return Artefact(lab.cache, f"rook-{ROOK_VERSION}", recipe_key({"version": ROOK_VERSION})).folder
+    return _rook(lab).folder / "examples"
+
+
+def rook_chart(lab: Lab) -> Path:
+    """Where the chart of Rook's operator is then."""
+    return _rook(lab).folder / "charts" / "rook-ceph"
 
 
 def ensure_rook(lab: Lab) -> None:
-    """Fetch Rook's Go module (checked by Go's checksum database) and keep its deploy/examples."""
+    """Fetch Rook's Go module (checked by Go's checksum database) and keep deploy/examples and the operator's chart."""
 
     def builder(folder: Path) -> None:
         with step(f"fetching Rook {ROOK_VERSION}'s manifests", "20 s"):
@@ -129,10 +145,20 @@ def ensure_rook(lab: Lab) -> None:
                 what="fetch Rook's Go module",
                 timeout=600,
             )
-            shutil.copytree(
-                Path(json.loads(answer)["Dir"]) / "deploy" / "examples", folder, dirs_exist_ok=True, copy_function=shutil.copy
-            )
+            deploy = Path(json.loads(answer)["Dir"]) / "deploy"
+            for name in ("examples", "charts"):
+                shutil.copytree(deploy / name, folder / name, copy_function=shutil.copy)
             for path in (folder, *folder.rglob("*")):
                 path.chmod(0o755 if path.is_dir() else 0o644)
+            _complete_chart(folder / "charts")
 
-    ensure(Artefact(lab.cache, f"rook-{ROOK_VERSION}", recipe_key({"version": ROOK_VERSION})), builder)
+    ensure(_rook(lab), builder)
+
+
+def _complete_chart(charts: Path) -> None:
+    """What a release does to the chart. A module holds no links, and its subchart comes from a registry: it is left out."""
+    chart = charts / "rook-ceph"
+    shutil.copytree(charts / "library", chart / "charts" / "library")
+    facts = (chart / "Chart.yaml").read_text(encoding="utf-8")
+    head, _dependencies, _rest = facts.replace("0.0.1", f"v{ROOK_VERSION}").partition("dependencies:")
+    (chart / "Chart.yaml").write_text(head, encoding="utf-8")

@@ -134,6 +134,7 @@ def up(lab: Lab, parts: tuple[Part, ...]) -> None:
     jobs: dict[str, Callable[[], None]] = {part.name: _starter(lab, part) for part in parts}
     if CONTROL_PLANE in parts:
         jobs["Rook's manifests"] = lambda: golang.ensure_rook(lab)
+        jobs["helm"] = lambda: golang.ensure_programs(lab, golang.HELM)
     _together(jobs)
 
 

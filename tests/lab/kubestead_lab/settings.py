@@ -15,6 +15,7 @@ from kubestead_lab.errors import LabError
 KUBERNETES_VERSION = "1.36.3"
 ETCD_VERSION = "3.6.5"
 ROOK_VERSION = "1.20.6"
+HELM_VERSION = "3.19.0"
 DEBIAN_SUITE = "bookworm"
 # The first suite with the Ceph that this Rook runs, 20.2.
 CEPH_SUITE = "forky"

@@ -51,12 +51,18 @@ def test_a_disk_in_sysfs(tmp_path: Path) -> None:
             "sda1/holders/dm-1/dev": b"",
             "holders/md0/dev": b"",
             "queue/rotational": b"0\n",
+            "queue/logical_block_size": b"4096\n",
+            "size": b"8192\n",
+            "ro": b"1\n",
+            "dev": b"8:0\n",
+            "sda1/dev": b"8:1\n",
         },
     )
     devices = BlockDevices(sys_block=str(tmp_path / "block"))
     block = devices.inventory(["sda"])["sda"]
     assert block.partitions == {"sda1": (MIB, 2 * MIB)}
     assert block.holders == ("md0", "dm-1")
+    assert (block.sector, block.size, block.read_only, block.numbers) == (4096, 4 * MIB, True, ("8:0", "8:1"))
     identity = identity_of(block, 7)
     assert (identity.serial, identity.wwn, identity.model) == ("S4EWNX0R123456", "naa.5002538e40d1a2b3", "Samsung SSD 860")
 

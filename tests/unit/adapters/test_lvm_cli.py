@@ -16,7 +16,7 @@ from ansible_collections.kubestead.platform.plugins.module_utils._disks import p
 def answering(status: int, out: str = "", err: str = "") -> tuple[LvmCli, list[list[str]]]:
     asked: list[list[str]] = []
 
-    def run(argv: Sequence[str], timeout: float) -> tuple[int, str, str]:
+    def run(argv: Sequence[str], timeout: float, _text: str = "") -> tuple[int, str, str]:
         assert timeout > 0
         asked.append(list(argv))
         return status, out, err
@@ -64,12 +64,16 @@ def test_commands_see_the_c_locale_and_no_input(monkeypatch: pytest.MonkeyPatch)
     assert (status, out, err) == (3, "C\n", "no\n")
 
 
+def test_a_command_is_told_a_text_on_its_standard_input() -> None:
+    assert run_command(["cat"], 10, "label: gpt\n") == (0, "label: gpt\n", "")
+
+
 def test_a_command_that_is_not_there_is_told_apart() -> None:
     assert run_command(["no-such-command-here"], 1)[0] == 127
 
 
 def test_a_wipefs_without_json_is_asked_for_a_table_per_device() -> None:
-    def run(argv: Sequence[str], _timeout: float) -> tuple[int, str, str]:
+    def run(argv: Sequence[str], _timeout: float, _text: str = "") -> tuple[int, str, str]:
         if "--json" in argv:
             return 1, "", "wipefs: unrecognized option '--json'\nTry 'wipefs --help' for more information."
         assert list(argv[:3]) == ["wipefs", "--no-act", "--parsable"]

@@ -112,11 +112,13 @@ def test_a_damaged_line_hides_no_other(junk: bytes) -> None:
         (20 * DAY, 20 * DAY, ""),
         (3 * DAY, 3 * DAY, ""),  # within a third of its life, and it lasts as long as one may
         (3 * DAY, DAY, "expiring"),
-        (599, -1, ""),  # Kubernetes issues nothing that short
+        (20 * DAY, 20 * DAY - BACKDATE - 60, ""),
+        (3 * DAY, 3 * DAY - BACKDATE - 60, ""),
+        (659, -1, ""),  # Kubernetes issues nothing that short
         (-5, -1, ""),
     ],
 )
 def test_an_end_of_the_person_caps_the_certificate(left: int, not_after: int, said: str) -> None:
     (anna,) = replace(wanted("anna"), people=(replace(ANNA, end=NOW + left),)).at(NOW).people
-    assert anna.lifetime == max(0, min(30 * DAY, left)) and anna.is_over is (left < 600)
+    assert anna.lifetime == max(0, min(30 * DAY, left - 60)) and anna.is_over is (left < 660)
     assert reason(changed(not_before=NOW - 20 * DAY, not_after=NOW + not_after), anna) == said

@@ -89,8 +89,8 @@ def test_renewal_makes_a_new_key_and_says_why(world: World) -> None:
 def test_no_certificate_outlives_the_persons_end_and_none_is_made_at_it(world: World) -> None:
     anna = {**ANNA, "expires": "2026-11-25T12:00:00Z"}
     done = world.run(anna, verify_login=True)
-    assert done.action("anna") == ("created", "missing") and done["anna"].facts["not_after"] == "2026-11-25T12:00:00Z"
-    world.pass_time(hours=23, minutes=49)
+    assert done.action("anna") == ("created", "missing") and done["anna"].facts["not_after"] == "2026-11-25T11:59:00Z"
+    world.pass_time(hours=23, minutes=48)
     assert not world.run(anna).changed
     assert world.run({**anna, "expires": "2026-11-25"}).action("anna") == ("updated", "expiring")
     assert world.run(anna, check=True).action("anna") == ("updated", "valid beyond the person's end")
@@ -105,7 +105,7 @@ def test_a_request_that_waited_until_its_certificate_would_outlive_the_end_is_as
     world.pass_time(seconds=30)
     assert "continuing" in world.run(anna, approve="skip", check=True).action("anna")[1]
     world.pass_time(hours=1)
-    assert world.run(anna)["anna"].facts["not_after"] == "2026-11-25T12:00:00Z" and world.requests() == {}
+    assert world.run(anna)["anna"].facts["not_after"] == "2026-11-25T11:59:00Z" and world.requests() == {}
 
 
 def test_keep_renews_with_the_same_key(world: World) -> None:

@@ -506,6 +506,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "both": (task(disks=[{"id": "d", "device": "/dev/sda", "match": {"serial": "x1"}}]), "needs either device or match"),
     "relative": (task(disks=[{"id": "d", "device": "sda"}]), "not a path below /dev"),
     "consent": (task(consent={"wipe": [{"id": "nope", "seen": "1"}]}), "consent.wipe names disk 'nope'"),
+    "two consents": (
+        task(consent={"wipe": [{"id": "data1", "seen": "1"}, {"id": "data1", "seen": "2"}]}),
+        "consent.wipe: disk 'data1' is named twice",
+    ),
     "empty consent": (task(consent={"wipe": [{"id": "data1", "seen": ""}]}), "seen of disk data1 is empty"),
 }
 

@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from ansible_collections.kubestead.platform.plugins.module_utils._core.errors import Refused
 from ansible_collections.kubestead.platform.plugins.module_utils._disks import identity
 from ansible_collections.kubestead.platform.plugins.module_utils._disks.identity import Criteria, SysBlock
-from ansible_collections.kubestead.platform.plugins.module_utils._disks.model import GIB, Device, Identity, Node
+from ansible_collections.kubestead.platform.plugins.module_utils._disks.model import GIB, SWAP, Device, Identity, Leg, Node
+from ansible_collections.kubestead.platform.plugins.module_utils._disks.survey import Tables, renewed
 
 
 def disk(kname: str, serial: str = "", wwn: str = "", size: int = 20 * GIB) -> Device:
@@ -92,3 +95,20 @@ def test_namespaces_of_one_controller_are_told_apart_by_their_own_ids() -> None:
     one, two = disk("nvme0n1", "CTRL99", "eui.1111aaaa"), disk("nvme0n2", "CTRL99", "eui.2222bbbb")
     assert identity.weak_identity(one, [one, two]) == ""
     assert identity.weak_identity(disk("nvme0n1", "CTRL99"), [disk("nvme0n2", "CTRL99")]) != ""
+
+
+def test_a_device_that_lost_a_path_or_its_size_is_gone_and_others_are_renewed() -> None:
+    leg = Identity("LUN-1", "naa.6005", "", 20 * GIB)
+    device = Device("dm-1", leg, kind="mpath", name="mpatha", legs=(Leg("sdb", leg), Leg("sdc", leg)))
+    path = SysBlock({"serial": "LUN-1", "wwid": "naa.6005"}, ("dm-1",), size=20 * GIB)
+    above = SysBlock({"dm/uuid": "mpath-36005"}, numbers=("254:1",), size=20 * GIB, read_only=True)
+    tables = Tables("n", {"254:1": ("/srv",)}, ("/dev/dm-1",))
+    now = renewed(device, {"dm-1": above, "sdb": path, "sdc": path}, tables)
+    assert now is not None
+    assert (now.identity, now.mounts, now.read_only) == (leg, ("/srv", SWAP), True)
+    grown = renewed(device, {"dm-1": replace(above, size=30 * GIB), "sdb": path, "sdc": path}, tables)
+    assert grown is not None
+    assert grown.identity != leg
+    assert renewed(device, {"dm-1": above, "sdb": path, "sdc": replace(path, holders=())}, tables) is None
+    assert renewed(device, {"dm-1": above, "sdb": path}, tables) is None
+    assert renewed(device, {"sdb": path, "sdc": path}, tables) is None

@@ -150,7 +150,9 @@ def deadly(world: World, number: int, *, before: bool) -> list[str]:
 
         return call
 
-    changes = lambda method, path, *_rest: method != "GET" and "reviews" not in path  # noqa: E731
+    def changes(method: str, path: str, *_rest: Any) -> bool:
+        return method != "GET" and "reviews" not in path
+
     world.api.call = dying(world.api.call, "api", changes)  # type: ignore[method-assign]
     for name in ("write", "write_denials"):
         setattr(world.files, name, dying(getattr(world.files, name), name, lambda *_given: True))
@@ -225,6 +227,10 @@ def test_of_somebody_the_ledger_does_not_know_the_longest_life_is_assumed_and_do
     first = world.files.listed
     world.now += DAY
     assert not world.run("carla").changed and world.files.listed == first
+    world.now += 364 * DAY
+    assert world.run("carla", state="absent").actions == {("marker", "carla"): "failed"}
+    world.now += DAY
+    assert world.run("carla", state="absent").actions["marker", "carla"] == "removed" and world.kept_out() == []
 
 
 def test_one_lost_device_is_refused_by_its_id_and_until_its_end(world: World) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.kubestead.platform.plugins.module_utils._core.errors import BadInput, Refused
-from ansible_collections.kubestead.platform.plugins.module_utils._rook import manifests, mirror, versions
+from ansible_collections.kubestead.platform.plugins.module_utils._rook import helm, manifests, mirror, versions
 
 
 def thing(kind: str, name: str, namespace: str = "", group: str = "") -> dict[str, Any]:
@@ -185,3 +185,22 @@ def test_only_an_established_definition_is_served() -> None:
     established = {**CRD, "status": {"conditions": [{"type": "Established", "status": "True"}]}}
     assert manifests.crds_not_served([CRD], [CRD]) == ["drivers.csi.ceph.io"]
     assert manifests.crds_not_served([CRD], [established]) == []
+
+
+def test_values_of_charts_have_the_versions_of_the_table() -> None:
+    made = helm.chart_values(
+        "", "op", "mirror:5000/x", {"rook-ceph": {"image": {"pullPolicy": "Always"}, "csi": {"installCsiOperator": False}}}
+    )
+    operator, drivers = made["rook-ceph"], made["ceph-csi-drivers"]
+    assert operator["image"] == {"repository": "mirror:5000/x/rook/ceph", "tag": "v1.20.6", "pullPolicy": "Always"}
+    assert operator["crds"] == {"enabled": True}
+    assert operator["csi"]["cephcsi"] == {"repository": "mirror:5000/x/cephcsi/cephcsi", "tag": "v3.17.0"}
+    assert operator["csi"]["installCsiOperator"] is False
+    assert drivers["drivers"]["rbd"] == {"enabled": True, "name": "op.rbd.csi.ceph.com"}
+    assert drivers["drivers"]["nfs"]["enabled"] is False
+    assert all(image.startswith("mirror:5000/x/") for image in made["images"])
+    assert len(made["images"]) == 9
+
+
+def test_charts_of_a_line_without_pinned_drivers_keep_their_own() -> None:
+    assert set(helm.chart_values("1.19.10", "op", "", {})["rook-ceph"]) == {"image", "crds"}

@@ -75,7 +75,7 @@ def test_a_single_node() -> None:
     assert planned["cluster"]["spec"]["mon"] == {"count": 1, "allowMultiplePerNode": True}
     assert planned["osds"] == 3
     assert thing(planned, "CephBlockPool")["spec"]["failureDomain"] == "osd"
-    assert thing(planned, "CephFilesystem")["spec"]["metadataServer"]["activeStandby"] is False
+    assert thing(planned, "CephFilesystem")["spec"]["metadataServer"] == {"activeCount": 1}
 
 
 def test_a_stretch_cluster() -> None:
