@@ -228,16 +228,18 @@ def test_what_is_written_through_the_pool_outlives_a_reboot(site: Site, applied:
 
 
 def test_an_osd_that_is_down_is_seen_behind_a_phase_ready(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
+    """It crashes at each start."""
     ceph = Ceph(site.lab)
     number, place = next(iter(ceph.places().items()))
-    unit = f"rook-ceph-osd-{number}.service"
-    site.lab.exec("ssh", place.node, f"systemctl mask --runtime --now {unit}")
+    unit, broken = f"rook-ceph-osd-{number}.service", f"/run/systemd/system/rook-ceph-osd-{number}.service.d"
+    fault = f"mkdir -p {broken}; printf '[Service]\\nExecStartPre=/bin/false\\n' >{broken}/fault.conf; systemctl daemon-reload"
+    site.lab.exec("ssh", place.node, f"{fault}; systemctl kill --signal=KILL {unit}")
     wanted = f"{place.volume} on {place.node}: rook-ceph-osd-{number} is not ready"
     try:
         told = ceph.wait_for("the OSD to be missed", lambda: ceph.problems("3 of 4 OSDs answer", wanted, "OSD_DOWN"))
         assert told["phase"] == "Ready"
     finally:
-        site.lab.exec("ssh", place.node, f"systemctl unmask --runtime {unit}")
+        site.lab.exec("ssh", place.node, f"rm -r {broken}; systemctl daemon-reload")
     ceph.wait_for("the OSD", lambda: ceph.gate()["healthy"])
 
 
