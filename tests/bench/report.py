@@ -161,10 +161,15 @@ def fill(mark: str, folder: str) -> None:
 
 def clean(mark: str) -> None:
     """Inside the lab: the namespaces take their bindings with them."""
-    api, link = Api(os.environ["KUBECONFIG"]), connection()
+    empty_directory(mark)
+    api = Api(os.environ["KUBECONFIG"])
     with ThreadPoolExecutor(CONCURRENCY) as pool:
         list(pool.map(lambda number: api.call("DELETE", f"/api/v1/namespaces/{mark}-{number}"), range(PLACES)))
-    base = f"ou={mark},{os.environ['KUBESTEAD_LDAP_BASE']}"
+
+
+def empty_directory(mark: str) -> None:
+    """The accounts and groups, from the leaves up."""
+    link, base = connection(), f"ou={mark},{os.environ['KUBESTEAD_LDAP_BASE']}"
     sent = [link.search(base, "(objectClass=*)", attributes=[], paged_size=500)]
     found: list[str] = []
     while sent:

@@ -209,11 +209,22 @@ def test_rights_bound_to_the_issue_end_for_one_credential_and_go_on_with_the_nex
 
 
 def test_a_directory_that_is_down_keeps_nothing_else_from_being_done(team: Team) -> None:
+    """Neither the rights from being taken nor the refusal from coming to the control plane nodes."""
     old = team.in_hand(team.cleo)
     login = {"bind_dn": "cn=x", "bind_pw": "y", "server_uri": "ldaps://127.0.0.1:1"}
-    run = team.offboard(team.cleo, user_offboarding_ldap=login)
+    control_plane = {
+        "user_offboarding_strategies": ["grants", "authorizer"],
+        "user_offboarding_control_plane": ["localhost"],
+        "user_offboarding_authorization_directory": str(team.folder),
+        "user_offboarding_settle": 1,
+    }
+    run = team.offboard(team.cleo, user_offboarding_ldap=login, **control_plane)
     assert run.status != 0
     (report,) = run.facts("user_offboarding_report")
     assert not report["ok"] and report["failed"] == [] and "127.0.0.1:1" in str(report["problems"])
     wait_until(lambda: not may(old, "GET", team.maps))
     assert team.bind(team.cleo) == 0
+    config = json.loads((team.folder / "authorization.json").read_text())
+    assert team.cleo in config["authorizers"][0]["webhook"]["matchConditions"][0]["expression"]
+    nowhere = Path(config["authorizers"][0]["webhook"]["connectionInfo"]["kubeConfigFile"])
+    assert nowhere == team.folder / "nowhere.kubeconfig" and nowhere.stat().st_mode & 0o777 == 0o600

@@ -36,5 +36,5 @@ def _resolved(person: Person, pair: Pair, token: Callable[[], str]) -> Person:
     begun = [group for group in (own_group_of(person.name, one.groups) for one in pair.attempts) if group]
     if person.own_group == "new":
         begun, held = [group for group in begun if group != held], ""
-    group = held or next(iter(begun), "") or f"{person.name[:_NAME_PART]}.{''.join(token() for _ in range(4))[:_DIGITS]}"
+    group = held or next(iter(begun), "") or f"{person.name[:_NAME_PART]}.{''.join(token() for _part in range(4))[:_DIGITS]}"
     return replace(person, groups=(group,))

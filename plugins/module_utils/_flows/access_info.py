@@ -13,7 +13,7 @@ from .._core.plan import Plan, Stage, Verdict
 from .._core.run import Outcome, Run, entry_dict
 from .._core.units import seconds
 from .._report.drift import Finding, as_dict, findings
-from .._report.people import Held, PersonAccess, Rules, facts, people_of, right_facts, standing
+from .._report.people import Held, Judge, PersonAccess, Rules, facts, people_of, right_facts
 from .._report.tables import text_of
 from .access_certificates import CertificateReader, CertificatesSeen
 from .access_directory import AccountReader
@@ -123,12 +123,8 @@ class AccessInfoFlow:
         seen = self._survey
         levels = {role.name: role.level for role in seen.roles}
         held = {one.right.role for person in self._people for one in person.rights}
-        asked = frozenset(seen.asked)
-        for_all = [
-            Held(right, right.subject, standing(right, asked, seen, self._rules))
-            for right in seen.rights
-            if right.subject in EVERYBODY
-        ]
+        judge = Judge(seen, self._rules)
+        for_all = [Held(right, right.subject, judge.standing(right)) for right in seen.rights if right.subject in EVERYBODY]
         held |= {one.right.role for one in for_all}
         return {
             "cluster": self._scope.cluster or self._sources.server,

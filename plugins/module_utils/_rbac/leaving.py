@@ -213,9 +213,7 @@ def _plan_denials(draft: _Draft, coming: tuple[Denial, ...]) -> dict[str, Obj]:
     objects = denials.policy_objects(wanted.list_name, coming)
     if not (asked and POLICY in wanted.means) and not (changed and _carries(old, new)):
         return {}
-    wrong: dict[str, Obj] = {
-        path: body for path, body in objects.items() if not denials.stands(body, seen.listed.get(path))
-    }
+    wrong: dict[str, Obj] = {path: body for path, body in objects.items() if not denials.stands(body, seen.listed.get(path))}
     missing = all(seen.listed.get(path) is None for path in objects)
     draft.judge(LIST, wanted.list_name, "created" if missing else "updated" if wrong else "unchanged")
     if wrong:

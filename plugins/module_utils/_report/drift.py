@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Optional
 
-from .._core.access import EVERYBODY, Asked, Right, Survey, moment_text
-from .people import Held, PersonAccess, Rules, binding_name, is_known, standing, where_words
+from .._core.access import EVERYBODY, Right, Survey, moment_text
+from .people import Held, Judge, PersonAccess, Rules, binding_name, is_known, is_own_group, where_words
 
 _LEAVERS = ("disabled", "absent")
 _SYSTEM = "system:"
@@ -125,7 +125,7 @@ def _of_certificates(person: PersonAccess, survey: Survey, rules: Rules) -> Iter
     else:
         for one in valid:
             surplus = sorted(set(one.groups) - set(person.listed.groups))
-            if surplus:
+            if surplus and not is_own_group(person.name, one.groups):
                 what = f"serial {one.serial} names {', '.join(surplus)}"
                 yield Finding("problem", "certificate_groups", person.name, "certificates", what, moment_text(one.not_after))
 
@@ -135,7 +135,7 @@ def _of_person_rights(person: PersonAccess, survey: Survey) -> Iterator[Finding]
         right, end = held.right, moment_text(held.right.end)
         if person.state in _LEAVERS and right.role_exists:
             yield Finding("problem", "right_of_leaver", person.name, where_words(right.namespace), _words(held), end)
-        elif held.group and right.role_exists and survey.listed is not None:
+        elif held.group and right.role_exists and survey.listed is not None and held.standing != "list":
             yield Finding("notice", "right_through_group", person.name, where_words(right.namespace), _words(held), end)
 
 
@@ -144,12 +144,12 @@ def _words(held: Held) -> str:
 
 
 def _of_bindings(survey: Survey, people: Sequence[PersonAccess], rules: Rules) -> Iterator[Finding]:
-    asked = frozenset(survey.asked)
+    judge = Judge(survey, rules)
     populated = {group for person in people for group in person.groups}
     for right in survey.rights:
         who = right.subject if right.kind == "User" else f"group {right.subject}"
         where, words, end = where_words(right.namespace), f"{right.role} by {right.binding}", moment_text(right.end)
-        if not right.system and right.subject not in EVERYBODY and standing(right, asked, survey, rules) == "nobody":
+        if not right.system and right.subject not in EVERYBODY and judge.standing(right) == "nobody":
             yield Finding("problem", "right_not_asked", who, where, words, end)
         if not right.role_exists and not right.system:
             yield Finding("notice", "role_missing", who, where, words, end)
@@ -169,11 +169,8 @@ def _is_empty_group(right: Right, populated: set[str], rules: Rules) -> bool:
 
 def _missing(survey: Survey, people: Iterable[PersonAccess], rules: Rules) -> Iterator[Finding]:
     """Rights of the list that no binding of its owner gives."""
-    there = {
-        Asked(right.subject, right.role, right.namespace)
-        for right in survey.rights
-        if right.kind == "User" and right.owner == rules.owner and right.role_exists
-    }
+    judge = Judge(survey, rules)
+    there = {judge.stands_for(right) for right in survey.rights if right.role_exists}
     shown = {person.name for person in people}
     for one in survey.asked:
         if one not in there and one.name in shown:

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -12,6 +13,7 @@ from .._core.access import EVERYBODY, EVERYWHERE, Account, Asked, Credential, Li
 
 SOURCES = ("certificates", "directory", "people")
 UNLISTED = "unlisted"
+_OWN_GROUP = re.compile(r".*\.[0-9a-f]{32}", re.ASCII | re.DOTALL)
 _SYSTEM = "system:"
 
 
@@ -64,18 +66,50 @@ class Rules:
     known_bindings: tuple[str, ...] = ()
 
 
+class Judge:
+    """Who wants a right to be there."""
+
+    def __init__(self, survey: Survey, rules: Rules) -> None:
+        self._asked = frozenset(survey.asked)
+        self._compares = survey.listed is not None
+        self._rules = rules
+        self._issues = {one.groups[0]: one.holder for one in survey.credentials or () if is_own_group(one.holder, one.groups)}
+
+    def stands_for(self, right: Right) -> Optional[Asked]:
+        """What the list would have to give for a right of its owner; a group of one certificate stands for its holder."""
+        if right.owner != self._rules.owner:
+            return None
+        name = right.subject if right.kind == "User" else self._issues.get(right.subject)
+        return Asked(name, right.role, right.namespace) if name else None
+
+    def standing(self, right: Right) -> str:
+        """``list``, ``owner NAME``, ``system``, ``known`` or ``nobody``."""
+        if right.system:
+            return "system"
+        if self._compares and right.owner == self._rules.owner:
+            return "list" if self.stands_for(right) in self._asked else "nobody"
+        if right.owner:
+            return f"owner {right.owner}"
+        return "known" if is_known(binding_name(right), self._rules.known_bindings) else "nobody"
+
+
+def is_own_group(name: str, groups: Sequence[str]) -> bool:
+    """Whether a certificate carries nothing but a group of its own, as k8s_user_cert makes them."""
+    return len(groups) == 1 and groups[0].startswith(f"{name[:31]}.") and bool(_OWN_GROUP.fullmatch(groups[0]))
+
+
 @dataclass
 class _Index:
     """The survey, by name."""
 
-    asked: frozenset[Asked]
+    judge: Judge
     by_subject: dict[tuple[str, str], list[Right]] = field(default_factory=dict)
     credentials: dict[str, list[Credential]] = field(default_factory=dict)
 
 
 def people_of(survey: Survey, rules: Rules) -> tuple[PersonAccess, ...]:
     """Everybody on the list, with an account, with a certificate or with a right of their own, by name."""
-    index = _Index(frozenset(survey.asked))
+    index = _Index(Judge(survey, rules))
     for right in survey.rights:
         index.by_subject.setdefault((right.kind, right.subject), []).append(right)
     for credential in survey.credentials or ():
@@ -94,9 +128,9 @@ def _person(
 ) -> PersonAccess:
     credentials = tuple(sorted(index.credentials.get(name, ()), key=lambda one: -one.not_after))
     groups = _groups(listed, account, credentials, survey.now)
-    own = (Held(right, "", standing(right, index.asked, survey, rules)) for right in index.by_subject.get(("User", name), ()))
+    own = (Held(right, "", index.judge.standing(right)) for right in index.by_subject.get(("User", name), ()))
     through = (
-        Held(right, group, standing(right, index.asked, survey, rules))
+        Held(right, group, index.judge.standing(right))
         for group, sources in groups.items()
         if any(source in rules.groups_from for source in sources)
         for right in index.by_subject.get(("Group", group), ())
@@ -122,18 +156,6 @@ def _groups(
             if source not in sources:
                 sources.append(source)
     return {group: tuple(found[group]) for group in sorted(found) if group not in EVERYBODY}
-
-
-def standing(right: Right, asked: frozenset[Asked], survey: Survey, rules: Rules) -> str:
-    """Who wants a right to be there: ``list``, ``owner NAME``, ``system``, ``known`` or ``nobody``."""
-    if right.system:
-        return "system"
-    if survey.listed is not None and right.owner == rules.owner:
-        wanted = right.kind == "User" and Asked(right.subject, right.role, right.namespace) in asked
-        return "list" if wanted else "nobody"
-    if right.owner:
-        return f"owner {right.owner}"
-    return "known" if is_known(binding_name(right), rules.known_bindings) else "nobody"
 
 
 def binding_name(right: Right) -> str:

@@ -234,6 +234,19 @@ class TestCertificates:
 class TestGroups:
     """Rights through groups."""
 
+    def test_a_group_of_one_certificate_stands_for_its_holder(self, world: World) -> None:
+        issue = f"anna.{'0a1b' * 8}"
+        for name, where in (("view", ""), ("edit", "red")):
+            world.api.drop(f"{objects.collection(where)}/anna-{name}")
+            world.bind(issue, name, where, kind="Group", name=f"bound-{name}")
+        world.pair("anna", issue)
+        told = Told(world, PEOPLE)
+        assert told.findings == []
+        assert told.rights("anna") == [("view", "the whole cluster", issue, "list"), ("edit", "red", issue, "list")]
+        world.pair("anna", f"anna.{'ffff' * 8}")  # cut: rights still bound to the certificate from before are nobody's
+        kinds = [kind for kind, _who, _where in Told(world, PEOPLE).problems]
+        assert kinds == ["right_missing", "right_missing", "right_not_asked", "right_not_asked"]
+
     def test_the_sources_that_count_can_be_chosen(self, world: World) -> None:
         world.bind("team", "edit", "blue", kind="Group", owner="groups")
         right = ("edit", "blue", "team", "owner groups")
