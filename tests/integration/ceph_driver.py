@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Callable, TypeVar
 
 from integration.conftest import LAB, MODULE_MAIN, ROOT, Lab
@@ -79,6 +80,10 @@ class Ceph:
         """The process number of one of the lab's daemons."""
         rows = subprocess.run([str(LAB), "status"], text=True, capture_output=True, check=False).stdout.splitlines()
         return next(row.split()[3] for row in rows if row.split()[1] == name)
+
+    def log(self, name: str) -> str:
+        """The log of one of the lab's daemons."""
+        return (Path(self.lab.env["KUBESTEAD_LAB_DIR"]) / "logs" / f"{name}.log").read_text(encoding="utf-8")
 
     def wait_for(self, what: str, question: Callable[[], Told]) -> Told:
         """The first answer that is true."""

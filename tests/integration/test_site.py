@@ -266,10 +266,9 @@ def test_a_device_that_rook_skips_is_missed(site: Site, applied: PlayRun) -> Non
     ]
     try:
         ceph.give_nodes([*more, *nodes[1:]])
-        told = ceph.wait_for(
-            "the device to be missed", lambda: ceph.problems("/dev/stead_bulk/other on node1: there is no OSD")
-        )
-        assert told["line"].startswith("phase Ready, 4 of 5 OSDs running")
+        wanted = ["4 of 5 OSDs answer", "/dev/stead_bulk/other on node1: there is no OSD"]
+        ceph.wait_for("the device to be missed, and nothing else", lambda: ceph.gate()["problems"] == wanted)
+        assert 'skipping device "/dev/stead_bulk/other" because it contains a filesystem "ext4"' in ceph.log("rook-stand-in")
     finally:
         ceph.give_nodes(nodes)
         site.lab.exec("ssh", "node1", "lvremove -qq -y stead_bulk/other")
