@@ -194,7 +194,7 @@ def test_a_node_that_would_vanish_is_refused(site: Site, applied: PlayRun, tmp_p
     del inventory["all"]["children"]["kubestead_nodes"]["hosts"]["node2"]
     one = tmp_path / "one-node.yml"
     one.write_text(yaml.safe_dump(inventory), encoding="utf-8")
-    version = ("get", "cephcluster", "rook-ceph", "-n", "rook-ceph", "-o", "jsonpath={.metadata.resourceVersion}")
+    version = ("get", "cephcluster", "rook-ceph", "-n", "rook-ceph", "-o", "jsonpath={.metadata.generation}")
     before = site.lab.kubectl(*version).stdout
     run = site.play("deploy_rook", inventory=str(one))
     assert run.status != 0
