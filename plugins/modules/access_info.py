@@ -351,8 +351,9 @@ everybody:
   returned: success
   type: list
   elements: dict
-  sample: [{role: "system:discovery", level: reads, where: the whole cluster, group: "system:authenticated", ends: null,
-    standing: system, binding: "clusterrolebinding system:discovery"}]
+  sample:
+    - {role: "system:discovery", level: reads, where: the whole cluster, group: "system:authenticated", ends: null,
+       standing: system, binding: "clusterrolebinding system:discovery"}
 roles:
   description: What the roles allow that are named above, with C(name), C(level) and C(rules).
   returned: success

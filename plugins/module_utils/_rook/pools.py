@@ -122,11 +122,15 @@ def _replicated(given: Mapping[str, Any], what: str, domain: str, ground: Ground
 
 def _erasure(given: Mapping[str, Any], what: str, domain: str, ground: Ground) -> dict[str, int]:
     chunks = {"dataChunks": given.get("data"), "codingChunks": given.get("coding")}
-    if set(given) != {"data", "coding"} or not all(type(count) is int and count > 0 for count in chunks.values()):
+    if set(given) != {"data", "coding"} or not all(_positive(count) for count in chunks.values()):
         raise BadInput(f"{what} has wrong erasure_coded.", hint="Give {data, coding}, both numbers from 1.")
     counts = {name: int(count) for name, count in chunks.items() if count}
     _check_room(sum(counts.values()), what, domain, ground)
     return counts
+
+
+def _positive(count: object) -> bool:
+    return isinstance(count, int) and not isinstance(count, bool) and count > 0
 
 
 def _check_room(copies: int, what: str, domain: str, ground: Ground) -> None:
