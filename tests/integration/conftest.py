@@ -21,6 +21,15 @@ LAB = ROOT / "tests" / "lab" / "lab"
 # The lab whose `lab exec` runs these tests, if one does: entering it once more would cost every command half a second.
 _INSIDE = os.environ.get("KUBESTEAD_LAB_NAME", "") if "KUBESTEAD_LAB_DIR" in os.environ else "outside"
 MODULE_MAIN = Path(__file__).with_name("module_main.py")
+# Files that work on nodes and whole labs. They mostly wait for slow kernels, so the others run beside them (pytest -n 2).
+_ON_NODES = ("test_disk_", "test_lab", "test_lvm_", "test_node_", "test_rook_", "test_site")
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Two groups that share nothing but the servers; within a group one test follows the other."""
+    for item in items:
+        group = "nodes" if item.path.name.startswith(_ON_NODES) else "servers"
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @dataclass(frozen=True)
