@@ -25,6 +25,7 @@ MODULE_MAIN = Path(__file__).with_name("module_main.py")
 _ON_NODES = ("test_disk_", "test_lab", "test_lvm_", "test_node_", "test_rook_", "test_site")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """Two groups that share nothing but the servers; within a group one test follows the other."""
     for item in items:
