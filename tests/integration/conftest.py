@@ -15,6 +15,7 @@ from typing import Any, Callable, Optional
 
 import pytest
 import yaml
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parents[2]
 LAB = ROOT / "tests" / "lab" / "lab"
@@ -25,12 +26,17 @@ MODULE_MAIN = Path(__file__).with_name("module_main.py")
 _ON_NODES = ("test_disk_", "test_lab", "test_lvm_", "test_node_", "test_rook_", "test_site")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Two groups that share nothing but the servers; within a group one test follows the other."""
-    for item in items:
-        group = "nodes" if item.path.name.startswith(_ON_NODES) else "servers"
-        item.add_marker(pytest.mark.xdist_group(group))
+class TwoGroups(LoadScopeScheduling):
+    """Deals tests out in two groups that share nothing but the servers; within a group one test follows the other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "nodes" if Path(nodeid.partition("::")[0]).name.startswith(_ON_NODES) else "servers"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TwoGroups:
+    """What `-n 2` deals by."""
+    return TwoGroups(config, log)
 
 
 @dataclass(frozen=True)
