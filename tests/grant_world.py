@@ -13,24 +13,13 @@ from typing import Any
 
 import yaml
 
+import grant_options
+
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = {"PYTHONPATH": str(ROOT / ".cache" / "collections")}
 OWNER = "kubestead.platform/owner"
 RBAC = "rbac.authorization.k8s.io"
-DEFAULTS = {
-    "state": "present",
-    "prune": True,
-    "max_deletes": 20,
-    "create_namespaces": False,
-    "allow_cluster_admin": False,
-    "allow_admin": "always",
-    "adopt": False,
-    "allow_recreate": False,
-    "protected_namespaces": None,
-    "verify": "none",
-    "concurrency": 4,
-    "on_error": "stop",
-}
+DEFAULTS: dict[str, Any] = {**grant_options.DEFAULTS, "prune": True}
 
 
 class World:

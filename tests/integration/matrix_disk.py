@@ -24,12 +24,15 @@ SERIAL = f"MATRIX-DISK-{LETTER}"
 # LVM leaves the legs of real multipath alone by itself.
 NO_LEGS = """test ! -e /etc/lvm/lvmlocal.conf || mv /etc/lvm/lvmlocal.conf /etc/lvm/lvmlocal.conf.kept
 echo 'devices { global_filter = [ "r|^/dev/ubd[fi]$|" ] }' >/etc/lvm/lvmlocal.conf"""
+# Nobody has the disks open any more when their images are changed from outside: the kernel locks an image as long as
+# somebody does, and udev looks at a disk after every write.
 GONE = """umount -q /mnt
 rm -f /etc/lvm/lvmlocal.conf; test ! -e /etc/lvm/lvmlocal.conf.kept || mv /etc/lvm/lvmlocal.conf.kept /etc/lvm/lvmlocal.conf
-test "$(ls /dev/mapper /dev/md* 2>/dev/null | grep -v :)" != control || exit 0
+test "$(ls /dev/mapper /dev/md* 2>/dev/null | grep -v :)" != control || exec udevadm settle --timeout=20
 for group in $(vgs --noheadings -o vg_name 2>/dev/null | grep -E 'matrix|ceph-'); do vgchange -q -an $group; done
 for mapping in ceph--gone-osd mpatha mpathg; do dmsetup remove $mapping 2>/dev/null; done
-for array in /dev/md12?; do test ! -b $array || mdadm -q --stop $array; done"""
+for array in /dev/md12?; do test ! -b $array || mdadm -q --stop $array; done
+udevadm settle --timeout=20"""
 
 
 class MatrixDisk:

@@ -37,7 +37,7 @@ from ansible_collections.kubestead.platform.plugins.module_utils._core.run impor
 for number in range(40):
     user = {"name": f"{sys.argv[2]}{number}", "behavior": "merge", "user": {"token": "t"}}
     params = {"files": [{"path": sys.argv[1], "users": [user]}], "state": "present", "embed": False}
-    params.update(expected_files=[], verify="none", concurrency=1, on_error="stop", backup=False, warn_before="7d")
+    params.update(expected_files=[], expected_secrets=[], verify="none", concurrency=1, on_error="stop", backup=False, warn_before="7d")
     flow = module.wire(params, False)
     run = carry_out(flow.decide(flow.observe()), flow.execute, stop_on_error=True)
     assert len(run.done) == 1, [outcome.error for outcome in run.outcomes]

@@ -12,27 +12,14 @@ from ansible_collections.kubestead.platform.plugins.module_utils._core.run impor
 from ansible_collections.kubestead.platform.plugins.module_utils._flows.rbac_grant import Outside, RbacGrantFlow
 from ansible_collections.kubestead.platform.plugins.module_utils._rbac import objects
 
+import grant_options
 from fakes.kube_api import FakeKubeApi
 
 NOW = 1_800_000_000
 VIEW = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}]
 EDIT = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["create", "get", "list"]}]
 ALL = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
-DEFAULTS: dict[str, Any] = {
-    "owner": "teams",
-    "state": "present",
-    "prune": False,
-    "max_deletes": 20,
-    "create_namespaces": False,
-    "allow_cluster_admin": False,
-    "allow_admin": "always",
-    "adopt": False,
-    "allow_recreate": False,
-    "protected_namespaces": None,
-    "verify": "none",
-    "concurrency": 4,
-    "on_error": "stop",
-}
+DEFAULTS: dict[str, Any] = {**grant_options.DEFAULTS, "owner": "teams", "prune": False}
 
 
 def cluster() -> FakeKubeApi:

@@ -8,17 +8,14 @@ All are 0600 and replaced in one step. The first write locks the folder for the 
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import functools
 import os
-import threading
-import time
-from typing import Any, Optional
+from typing import Optional
 
 from .._core.errors import Conflict
+from .folder_lock import FolderLock
 from .safe_folder import explained
 from .secret_file import SecretFiles
-
-_PAUSE = 0.2
 
 
 class LeaverFiles:
@@ -27,11 +24,10 @@ class LeaverFiles:
     def __init__(self, directory: str, *, patience: float = 60.0) -> None:
         self._root = os.path.abspath(os.path.expanduser(directory))
         self._files = SecretFiles()
-        self._patience = patience
         self._denials: Optional[bytes] = None
         self._there: Optional[frozenset[str]] = None
-        self._lock: Any = None
-        self._guard = threading.Lock()
+        make = functools.partial(self._files.make_folder, self._root)
+        self._lock = FolderLock(self._root, self._path(".lock"), make, patience=patience)
 
     def read(self, name: str) -> Optional[bytes]:
         """A person's record; most names have none, so the folder is listed once."""
@@ -42,13 +38,13 @@ class LeaverFiles:
 
     def write(self, name: str, record: bytes, text: bytes) -> None:
         """Put the record, then its readable form, in place."""
-        self._own()
+        self._lock.take()
         self._files.write(self._path(f"{name}.json"), record, mode=0o600)
         self._files.write(self._path(f"{name}.txt"), text, mode=0o600)
 
     def archive(self, name: str, stamp: str) -> None:
         """Set a record aside. No name holds capitals, so this can be nobody else's; the record goes last."""
-        self._own()
+        self._lock.take()
         moment = stamp.replace("-", "").replace(":", "")
         for suffix in ("txt", "json"):
             content = self._content(f"{name}.{suffix}")
@@ -67,7 +63,7 @@ class LeaverFiles:
 
     def write_denials(self, content: bytes) -> None:
         """Put the list in place; Conflict when it was changed since it was read."""
-        self._own()
+        self._lock.take()
         if self._content("denials.json") != self._denials:
             raise Conflict("Another run changed the list of who is refused meanwhile.", hint="Run again.")
         self._files.write(self._path("denials.json"), content, mode=0o600)
@@ -79,25 +75,3 @@ class LeaverFiles:
 
     def _path(self, file: str) -> str:
         return os.path.join(self._root, file)
-
-    def _own(self) -> None:
-        with self._guard:
-            if self._lock is None:
-                self._lock = self._locked()
-
-    def _locked(self) -> Any:
-        """Held until the returned file is closed, which the end of the process does."""
-        self._files.make_folder(self._root)
-        path = self._path(".lock")
-        with explained(path, "opened"):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        stream = os.fdopen(descriptor, "rb+", buffering=0)
-        deadline = time.monotonic() + self._patience
-        while True:
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return stream
-            if time.monotonic() >= deadline:
-                stream.close()
-                raise Conflict(f"Another run is writing to {self._root}.", hint="Wait until it has ended, then run again.")
-            time.sleep(_PAUSE)

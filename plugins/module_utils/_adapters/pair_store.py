@@ -10,24 +10,21 @@ moment leaves a key and a certificate that belong together.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import shutil
-import threading
-import time
 from collections.abc import Iterator
-from typing import Any, Optional
+from typing import Optional
 
 from .._certs.pair import StoredPair, StoredVersion
 from .._core.errors import Conflict, Refused
+from .folder_lock import FolderLock
 from .pair_folders import PAIRS, PairFolders, PersonFolder
 from .safe_folder import explained
 from .secret_file import SecretFiles
 
 _VERSION = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{12}(-[0-9a-f]{8})?", re.ASCII)
 _KEY, _CERTIFICATE, _RECORD = "tls.key", "tls.crt", "request.json"
-_PAUSE = 0.2
 
 
 class PairStore:
@@ -42,10 +39,9 @@ class PairStore:
     def __init__(self, directory: str, *, patience: float = 60.0) -> None:
         self._root = os.path.abspath(os.path.expanduser(directory))
         self._folders = PairFolders(self._root)
-        self._patience = patience
         self._seen: dict[str, Optional[str]] = {}
-        self._lock: Any = None
-        self._guard = threading.Lock()
+        path = os.path.join(self._root, PAIRS, ".lock")
+        self._lock = FolderLock(self._root, path, self._folders.make, patience=patience)
 
     def read(self, name: str) -> StoredPair:
         """Everything stored for a person."""
@@ -158,9 +154,7 @@ class PairStore:
     @contextlib.contextmanager
     def _owned(self, name: str) -> Iterator[PersonFolder]:
         """A person's folder. This run is the only one that writes here, and nobody wrote since the person was read."""
-        with self._guard:
-            if self._lock is None:
-                self._lock = self._locked()
+        self._lock.take()
         with self._folders.person(name, create=True) as person:
             if person is None or self._current(person) != self._seen[name]:
                 raise Conflict(
@@ -168,23 +162,6 @@ class PairStore:
                     hint="Run again to see where it stands.",
                 )
             yield person
-
-    def _locked(self) -> Any:
-        """The store's lock, held until the returned file is closed, which the end of the process does."""
-        self._folders.make()
-        path = os.path.join(self._root, PAIRS, ".lock")
-        with explained(path, "opened"):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        stream = os.fdopen(descriptor, "rb+", buffering=0)
-        deadline = time.monotonic() + self._patience
-        while True:
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return stream
-            if time.monotonic() >= deadline:
-                stream.close()
-                raise Conflict(f"Another run is writing to {self._root}.", hint="Wait until it has ended, then run again.")
-            time.sleep(_PAUSE)
 
     def _link(self, name: str, suffix: str) -> str:
         return os.path.join(self._root, f"{name}.{suffix}")

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional, Protocol
 
+from .errors import BackendFailed
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -45,6 +47,16 @@ class KubeApi(Protocol):
 
         An expired version (410) is answered by one LIST, whose objects come as ``ADDED`` events.
         """
+
+
+def get_or_none(kube: KubeApi, path: str) -> Optional[dict[str, Any]]:
+    """One object; None when the server knows none under that path, or not even its kind."""
+    try:
+        return kube.call("GET", path)
+    except BackendFailed as exc:
+        if exc.facts.get("status") == 404:
+            return None
+        raise
 
 
 @dataclass(frozen=True)

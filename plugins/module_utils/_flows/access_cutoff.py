@@ -11,6 +11,7 @@ from typing import Any, Callable, Optional
 from .._core import pool
 from .._core.errors import BackendFailed, CollError, Conflict, Denied, Refused
 from .._core.plan import Plan, Stage, Step
+from .._core.ports import get_or_none
 from .._core.run import Outcome, Run, each_step
 from .._core.window import rfc3339
 from .._rbac import denials, evidence, leavers, leaving, objects
@@ -108,15 +109,7 @@ class AccessCutoffFlow:
         asked = bool(wanted.lost) or (DENY in wanted.beats and any(one.leaves for one in wanted.leavers))
         if not news and not (asked and denials.POLICY in wanted.means):
             return {}
-        return {path: self._present(path) for path in denials.policy_objects(wanted.list_name, ())}
-
-    def _present(self, path: str) -> Optional[Obj]:
-        try:
-            return self._api.call("GET", path)
-        except BackendFailed as exc:
-            if exc.facts.get("status") == 404:
-                return None
-            raise
+        return {path: get_or_none(self._api, path) for path in denials.policy_objects(wanted.list_name, ())}
 
     def _by_person(self, requests: Iterable[Obj]) -> dict[str, tuple[Obj, ...]]:
         """Requests that ask for a leaver's name, and those that a leaver made."""
@@ -220,7 +213,7 @@ class AccessCutoffFlow:
     def _apply(self, path: str, body: Obj) -> None:
         """Make one object what it is to be; another writer's change in between is read again."""
         for attempt in range(_ATTEMPTS):
-            live = self._present(path)
+            live = get_or_none(self._api, path)
             if denials.stands(body, live):
                 return
             try:

@@ -10,8 +10,8 @@ from contextlib import AbstractContextManager
 from typing import Any, Callable, Optional, Protocol, Union
 
 from .._core import pool
-from .._core.errors import BackendFailed, CollError, Conflict, Denied
-from .._core.ports import KubeApi, SecretStore, StoredFile
+from .._core.errors import CollError, Conflict, Denied
+from .._core.ports import KubeApi, SecretStore, StoredFile, get_or_none
 from .._kubeconfig import codec, place
 from .._kubeconfig.draft import Draft
 from .._kubeconfig.wanted import WantedFile
@@ -132,18 +132,18 @@ class ObjectPlaces:
             return dict.fromkeys(wanted, exc)
         if listed is not None:
             return {path: listed.get(at.name) for path, at in wanted.items()}
-        return dict(pool.each(wanted, self._get, concurrency=self._concurrency))
+        return dict(pool.each(wanted, lambda path: get_or_none(self._server, path), concurrency=self._concurrency))
 
     def find(self, file: WantedFile) -> Optional[StoredFile]:
         """What stands there."""
-        there = self._get(_at(file).path)
+        there = get_or_none(self._server, _at(file).path)
         content = None if there is None else place.content_of(_at(file), there)
         return None if content is None else _as_file(file, content)
 
     def change(self, file: WantedFile, make: Make) -> Facts:
         """Read, merge and patch, again when somebody else was faster."""
         for _attempt in range(_ATTEMPTS):
-            there = self._get(_at(file).path)
+            there = get_or_none(self._server, _at(file).path)
             content = None if there is None else place.content_of(_at(file), there)
             made = make(None if content is None else _as_file(file, content))
             if made.action == "unchanged":
@@ -165,14 +165,6 @@ class ObjectPlaces:
             self._server.call("DELETE", target.path, place.preconditions(there))
         else:
             self._server.call("PATCH", target.path, place.patch(target, there, None))
-
-    def _get(self, path: str) -> Optional[Mapping[str, Any]]:
-        try:
-            return self._server.call("GET", path)
-        except BackendFailed as exc:
-            if exc.facts.get("status") == 404:
-                return None
-            raise
 
     def _list(self, collection: str) -> Optional[Mapping[str, Mapping[str, Any]]]:
         """Objects by name; None where only single ones may be read."""

@@ -12,7 +12,7 @@ from typing import Any, Callable, Optional
 from .._core import pool
 from .._core.errors import BackendFailed, CollError, Conflict, Denied, Refused
 from .._core.plan import Plan, Stage, Step
-from .._core.ports import KubeApi
+from .._core.ports import KubeApi, get_or_none
 from .._core.run import Outcome, Run, each_step
 from .._core.window import rfc3339
 from .._rbac import objects, review, rights
@@ -218,19 +218,11 @@ class RbacGrantFlow:
             except Conflict:
                 if attempt == _ATTEMPTS - 1:
                     raise
-                live = self._present(write.object_path())
+                live = get_or_none(self._api, write.object_path())
             following = once_more(write, live, self._wanted.policy.owner)
             if following is None:
                 return
             write = following
-
-    def _present(self, path: str) -> Optional[Mapping[str, Any]]:
-        try:
-            return self._api.call("GET", path)
-        except BackendFailed as exc:
-            if exc.facts.get("status") == 404:
-                return None
-            raise
 
     def _verify(self, step: Step) -> Mapping[str, object]:
         answers = self._ask_all(self._decision.questions[step.entry], self._out.clock() + _EFFECT_WITHIN)

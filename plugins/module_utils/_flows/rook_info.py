@@ -11,7 +11,7 @@ from typing import Any, Callable, Optional, Protocol
 from .._core import pool
 from .._core.errors import BadInput, CollError
 from .._core.plan import Plan, Stage
-from .._core.ports import KubeApi
+from .._core.ports import KubeApi, get_or_none
 from .._core.run import Outcome, Run
 from .._rook import health, reasons
 from .._rook.osds import read_osds
@@ -125,9 +125,9 @@ class RookInfoFlow:
         reads: dict[str, Callable[[], Any]] = {
             "kubernetes": lambda: str(self._api.call("GET", "/version").get("gitVersion", "")),
             "nodes": lambda: [_node(node) for node in self._api.list_all("/api/v1/nodes").objects],
-            "kinds": lambda: [kind for kind in _KINDS if self._maybe(f"{_CRDS}/{kind}")],
-            "namespace_exists": lambda: self._maybe(f"/api/v1/namespaces/{wanted.namespace}") is not None,
-            "operator_image": lambda: _image(self._maybe(deployment)),
+            "kinds": lambda: [kind for kind in _KINDS if get_or_none(self._api, f"{_CRDS}/{kind}")],
+            "namespace_exists": lambda: get_or_none(self._api, f"/api/v1/namespaces/{wanted.namespace}") is not None,
+            "operator_image": lambda: _image(get_or_none(self._api, deployment)),
             "storage_classes": lambda: list(self._api.list_all("/apis/storage.k8s.io/v1/storageclasses").objects),
             "cluster": self._cluster,
         }
@@ -141,17 +141,11 @@ class RookInfoFlow:
             made[name] = result
         return made
 
-    def _maybe(self, path: str) -> Optional[dict[str, Any]]:
-        try:
-            return self._api.call("GET", path)
-        except CollError as exc:
-            if exc.facts.get("status") != 404:
-                raise
-            return None
-
     def _cluster(self) -> Optional[dict[str, Any]]:
         """None without the cluster, and without its kind: the server answers both alike."""
-        return self._maybe(f"/apis/ceph.rook.io/v1/namespaces/{self._wanted.namespace}/cephclusters/{self._wanted.name}")
+        return get_or_none(
+            self._api, f"/apis/ceph.rook.io/v1/namespaces/{self._wanted.namespace}/cephclusters/{self._wanted.name}"
+        )
 
     def _await(self) -> None:
         """Until it is healthy, until there is something new to tell, or until the time is over."""

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.disk_node import GIB, FakeDisk, FakeNode, Killed
+from fakes.disk_races import formatted, grown, mounted, renumbered, replaced
 
 EXT4 = (1080, "ext4", "3f0c0c3e-9d0d-4c07-8a5f-6d1f2f1f0c11", "filesystem")
 
@@ -233,31 +234,11 @@ def test_consent_to_other_findings_is_refused() -> None:
     assert node.written == []
 
 
-def _replace(node: FakeNode) -> None:
-    node.disks["ubdb"].serial = "SOMETHING-ELSE"
-
-
-def _grow(node: FakeNode) -> None:
-    node.disks["ubdb"].size += GIB
-
-
-def _format(node: FakeNode) -> None:
-    node.disks["ubdb"].signatures.append((0, "xfs", "new", "filesystem"))
-
-
-def _mount(node: FakeNode) -> None:
-    node.disks["ubdb"].mounts = ("/srv",)
-
-
-def _renumber(node: FakeNode) -> None:
-    node.disks["ubdb"], node.disks["ubdc"] = node.disks["ubdc"], node.disks["ubdb"]
-
-
 def _unplug(node: FakeNode) -> None:
     del node.disks["ubdb"]
 
 
-@pytest.mark.parametrize("race", [_replace, _grow, _format, _mount, _renumber, _unplug])
+@pytest.mark.parametrize("race", [replaced, grown, formatted, mounted, renumbered, _unplug])
 @pytest.mark.parametrize("used", [True, False], ids=["erase", "prepare"])
 def test_a_disk_that_changes_between_look_and_write_is_not_written_to(race: Callable[[FakeNode], None], used: bool) -> None:
     node = a_node(ubdb=FakeDisk(serial="NODE1-DISK1", signatures=[EXT4] if used else []))
@@ -274,7 +255,7 @@ def test_a_disk_formatted_between_erase_and_prepare_is_not_prepared() -> None:
 
     def after(_number: int, words: tuple[str, ...]) -> None:
         if words[0] == "pvcreate" and "/dev/ubdc" in words:
-            _format(node)
+            formatted(node)
 
     node.after_write = after
     params = task(disks=list(reversed(task()["disks"])), consent=consent(node, "data1"))
@@ -287,7 +268,7 @@ def test_a_disk_swapped_during_pvcreate_does_not_join_a_group() -> None:
 
     def after(_number: int, words: tuple[str, ...]) -> None:
         if words[0] == "pvcreate":
-            _replace(node)
+            replaced(node)
 
     node.after_write = after
     assert "was replaced after it was looked at" in run(node, task()).error("data1")

@@ -26,6 +26,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.disk_node import GIB, MIB, FakeDisk, FakeNode
+from fakes.disk_races import formatted, grown, mounted, renumbered, replaced
 from fakes.gpt_bytes import gpt_bytes
 
 from .test_flow import EXT4, Result, a_node, run
@@ -253,39 +254,19 @@ def test_partitions_that_the_kernel_does_not_show_are_shown() -> None:
     assert not run(node, params).changed
 
 
-def _replace(node: FakeNode) -> None:
-    node.disks["ubdb"].serial = "SOMETHING-ELSE"
-
-
-def _grow(node: FakeNode) -> None:
-    node.disks["ubdb"].size += GIB
-
-
-def _format(node: FakeNode) -> None:
-    node.disks["ubdb"].signatures.append((0, "xfs", "new", "filesystem"))
-
-
-def _mount(node: FakeNode) -> None:
-    node.disks["ubdb"].mounts = ("/srv",)
-
-
-def _renumber(node: FakeNode) -> None:
-    node.disks["ubdb"], node.disks["ubdc"] = node.disks["ubdc"], node.disks["ubdb"]
-
-
 def _partition(node: FakeNode) -> None:
     node.disks["ubdb"].guid = node.disks["ubdb"].guid or OTHER
     _foreign_partition(node)
 
 
-@pytest.mark.parametrize("race", [_replace, _grow, _format, _mount, _renumber, _partition])
+@pytest.mark.parametrize("race", [replaced, grown, formatted, mounted, renumbered, _partition])
 @pytest.mark.parametrize("how", ["new table", "erase", "add"])
 def test_a_disk_that_changes_between_look_and_write_is_not_written_to(race: Callable[[FakeNode], None], how: str) -> None:
     node = a_node(ubdb=FakeDisk(serial="NODE1-DISK1", signatures=[EXT4] if how == "erase" else []))
     if how == "add":
         run(node, task(("osd1", "6GiB")))
         node.written.clear()
-        if race in (_format, _mount):
+        if race in (formatted, mounted):
             return _in_use_while_adding(node, race)
     params = task(consent=consent(node, task())) if how == "erase" else task()
     flow = LvmCephDiskFlow.from_params(params, node, node)
