@@ -201,6 +201,21 @@ def test_a_killed_up_is_continued_and_down_leaves_nothing(second: dict[str, str]
     assert traces(second["KUBESTEAD_LAB_NAME"]) == []
 
 
+def test_a_namespace_somebody_works_in_is_left_alone_an_abandoned_one_is_not(second: dict[str, str]) -> None:
+    name = second["KUBESTEAD_LAB_NAME"]
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    with subprocess.Popen(["ip", "netns", "exec", name, "sleep", "600"]) as tenant:
+        while not subprocess.run(["ip", "netns", "pids", name], capture_output=True, check=True).stdout:
+            time.sleep(0.1)
+        refused = run("up", "--only", "directory", env=second)
+        tenant.kill()
+    assert refused.returncode == 1
+    assert "exists, but this checkout did not make it" in refused.stderr and "Traceback" not in refused.stderr
+    done = run("up", "--only", "directory", env=second)
+    assert done.returncode == 0, done.stderr
+    assert pids(second)["directory"] != "-"
+
+
 def test_reset_forgets_what_was_there(second: dict[str, str]) -> None:
     assert run("up", *NO_NODES, env=second).returncode == 0
     assert run("exec", "--", "kubectl", "create", "namespace", "leftover", env=second).returncode == 0

@@ -44,17 +44,24 @@ def _claimed(lab: Lab) -> bool:
 
 
 def ensure(lab: Lab) -> None:
-    """Make the namespace, its bridge and its taps; what is there already stays."""
+    """Make the namespace and its bridge; what is there already stays."""
     if exists(lab) and not _claimed(lab):
-        raise LabError(
-            f"The network namespace {lab.name} exists, but this checkout did not make it.",
-            hint="Another checkout's lab is up: run `lab down` there, or set KUBESTEAD_LAB_NAME for a second lab.",
-        )
+        _clear_away_abandoned(lab)
     if not exists(lab):
         write(_claim_file(lab), json.dumps({"inode": None}))
         output(["ip", "netns", "add", lab.name], what=f"make the network namespace {lab.name}")
     _make_bridge(lab)
     write(_claim_file(lab), json.dumps({"inode": _inode(lab)}))
+
+
+def _clear_away_abandoned(lab: Lab) -> None:
+    """Remove another checkout's namespace if nothing runs in it any more, as after a machine that ended every process."""
+    if strangers(lab):
+        raise LabError(
+            f"The network namespace {lab.name} exists, but this checkout did not make it.",
+            hint="Another checkout's lab is up: run `lab down` there, or set KUBESTEAD_LAB_NAME for a second lab.",
+        )
+    output(["ip", "netns", "delete", lab.name], what=f"remove the abandoned network namespace {lab.name}")
 
 
 def _make_bridge(lab: Lab) -> None:
