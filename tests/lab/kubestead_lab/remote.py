@@ -63,7 +63,7 @@ class Remote:
         try:
             self._process.stdin.write(json.dumps({"run": what, "input": stdin, "timeout": timeout}).encode() + b"\n")
             self._process.stdin.flush()
-            ready, _, _ = select.select([self._process.stdout], [], [], timeout + 15)
+            ready = select.select([self._process.stdout], [], [], timeout + 15)[0]
             code, out, err = json.loads(self._process.stdout.readline() if ready else b"")
         except (OSError, ValueError) as problem:
             self.close()
