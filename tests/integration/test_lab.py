@@ -213,7 +213,7 @@ def test_a_namespace_somebody_works_in_is_left_alone_an_abandoned_one_is_not(sec
     assert "exists, but this checkout did not make it" in refused.stderr and "Traceback" not in refused.stderr
     done = run("up", "--only", "directory", env=second)
     assert done.returncode == 0, done.stderr
-    assert pids(second)["directory"] != "-"
+    assert pids(second)["slapd"] != "-"
 
 
 def test_reset_forgets_what_was_there(second: dict[str, str]) -> None:
