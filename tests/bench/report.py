@@ -34,6 +34,7 @@ from prepare import stock_python
 PEOPLE, PLACES = (int(word) for word in os.environ.get("BENCH_REPORT", "5000 500").split())
 PER_GROUP = 50
 CONCURRENCY = 8
+PENDING = 500  # slapd closes a connection with more than a thousand operations waiting
 RBAC = "rbac.authorization.k8s.io"
 KINDS = ("rolebindings", "clusterrolebindings", "roles", "clusterroles")
 PATHS = ("/api/v1/namespaces", *(f"/apis/{RBAC}/v1/{kind}" for kind in KINDS))
@@ -178,8 +179,10 @@ def empty_directory(mark: str) -> None:
         cookie = result["controls"]["1.2.840.113556.1.4.319"]["value"]["cookie"]
         sent = [link.search(base, "(objectClass=*)", attributes=[], paged_size=500, paged_cookie=cookie)] if cookie else []
     for depth in sorted({dn.count(",") for dn in found}, reverse=True):
-        for one in [link.delete(dn) for dn in found if dn.count(",") == depth]:
-            link.get_response(one)
+        leaves = [dn for dn in found if dn.count(",") == depth]
+        for begin in range(0, len(leaves), PENDING):
+            for one in [link.delete(dn) for dn in leaves[begin : begin + PENDING]]:
+                link.get_response(one)
 
 
 def floor(mark: str) -> None:
