@@ -54,11 +54,9 @@ class Browser:
             self._driver.terminate()
             self._driver.wait(15)
 
-    def open(self, path: Path) -> float:
-        """Open a file and forget what the console said before; how many seconds that took."""
-        begin = time.monotonic()
+    def open(self, path: Path) -> None:
+        """Open a file and forget what the console said before."""
         self._send("POST", "/url", {"url": path.as_uri()})
-        return time.monotonic() - begin
 
     def run(self, script: str, *arguments: Any) -> Any:
         """The value of a piece of JavaScript (with ``return``)."""

@@ -315,15 +315,12 @@ def test_absent_removes_and_says_what_stays_valid(world: World) -> None:
 
 def test_two_hundred_people_in_one_task(world: World) -> None:
     people = [{"name": f"p{number}-{world.mark}", "groups": ["team-red"]} for number in range(200)]
-    started = time.monotonic()
     done = world.play(*people)
-    took = time.monotonic() - started
     assert done["counts"]["created"] == 200
     assert world.requests() == []
     assert len(world.ledger()) == 200
     again = world.play(*people)
     assert again["counts"]["unchanged"] == 200 and not again["changed"]
-    assert took < 30, f"200 people took {took:.1f} s"  # 4 to 6 s, with Ansible's own start, on two idle cores
 
 
 def secrets_of(pem: bytes) -> list[str]:

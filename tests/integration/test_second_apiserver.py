@@ -101,11 +101,9 @@ def test_the_authorizer_refuses_everything_reads_too(flagged: Flagged, leaving: 
     options = {"strategies": ["authorizer"], "servers": [flagged.server.server]}
     assert leaving.cut(anna, beats=["mark", "deny"], **options).failures() == []
     in_force(flagged, leaving)
-    begin = time.monotonic()
     done = leaving.cut(anna, beats=["prove"], **options)
     refused = (YES, AUTHORIZER)
     assert done.matrix(anna) == {LOG_IN: refused, READ: refused, WRITE: refused, COMMON: refused}
-    assert time.monotonic() - begin < 15
     assert not [line for line in done.entries["proof", anna]["remaining"] if line.startswith("The old credential still")]
     assert may(leaving.client(bert), "GET", leaving.maps) and not may(old, "GET", leaving.maps)
     # By name: a newer certificate is refused as well. Without the key, the same answer comes from an access review.

@@ -1,6 +1,6 @@
 # Copyright: Kubestead contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A thousand files with certificate and key inside, on a real folder: 3 s of work to write, 1 s when nothing changes."""
+"""A thousand files with certificate and key inside, on a real folder. How long they take is in `make bench`."""
 
 from __future__ import annotations
 
@@ -31,9 +31,7 @@ def test_a_thousand_files(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
     params = {"files": [wanted(tmp_path, number) for number in range(COUNT)], **DEFAULTS}
     params.update(embed=True, concurrency=8, on_error="stop")
-    for written, seconds in ((COUNT, 3.0), (0, 1.0)):
-        started = time.process_time()
+    for written in (COUNT, 0):
         flow = wire(params, False)
         run = carry_out(flow.decide(flow.observe()), flow.execute, stop_on_error=True)
         assert len(run.done) == written
-        assert time.process_time() - started < seconds
