@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Optional
 
+from ansible_collections.kubestead.platform.plugins.module_utils._adapters.folder_lock import FolderLock
 from ansible_collections.kubestead.platform.plugins.module_utils._adapters.keys import Keys
 from ansible_collections.kubestead.platform.plugins.module_utils._certs.certificate import read_certificate
 from ansible_collections.kubestead.platform.plugins.module_utils._core.plan import Stage
@@ -84,9 +85,7 @@ class Runner:
             run = Run(plan) if check else carry_out(plan, execute, stop_on_error=flow.stop_on_error)
             return Done(run, flow.report(run))
         finally:  # a process's end does that, but this one goes on
-            lock = getattr(flow._out.pairs, "_lock", None)
-            if hasattr(lock, "close"):
-                lock.close()
+            let_go(flow._out.pairs)
 
     def killed(self, stage: str, after: int, *users: Any, **changes: Any) -> None:
         """A run in a fork that is ended by SIGKILL right after so many keys, requests, approvals and so on."""
@@ -120,6 +119,13 @@ class Runner:
 
         status = forked(lambda: self.run(flow=flow, hook=hook))()
         assert os.WIFSIGNALED(status), f"the run came to its end before {stage} {after}"
+
+
+def let_go(store: Any) -> None:
+    """End the hold of a finished run on its folder; a store without one, such as that of Secrets, has none."""
+    lock = getattr(store, "_lock", None)
+    if isinstance(lock, FolderLock) and lock._held is not None:
+        lock._held.close()
 
 
 def forked(task: Callable[[], Any], result: Optional[Path] = None) -> Callable[[], int]:

@@ -22,7 +22,7 @@ from ansible_collections.kubestead.platform.plugins.module_utils._rbac.denials i
 from ansible_collections.kubestead.platform.plugins.modules.access_cutoff import SPEC, wire
 
 from .certificate_operator import RBAC, wait_until
-from .certificate_runs import Runner, forked
+from .certificate_runs import Runner, forked, let_go
 
 DEFAULTS: dict[str, Any] = {
     **{name: option.get("default") for name, option in SPEC.items()},
@@ -127,9 +127,7 @@ class Leaving:
         flow = wire(self.params(*names, **options))
         plan = flow.decide(flow.observe())
         run = carry_out(plan, flow.execute, stop_on_error=flow.stop_on_error)
-        lock = flow._out.files._lock  # type: ignore[attr-defined]
-        if lock is not None:
-            lock.close()
+        let_go(flow._out.files)
         return Done(run, flow.report(run))
 
     def killed(self, number: int, name: str, **options: Any) -> bool:

@@ -27,15 +27,22 @@ class FolderLock:
         self._patience = patience
         self._guard = threading.Lock()
         self._held: Any = None
+        self._in_vain = False
 
     def take(self) -> None:
-        """Take it, unless this run has it already; raises Conflict when another run does not let go of it in time."""
+        """Take it, unless this run has it already; raises Conflict when another run does not let go of it in time.
+
+        It is waited for once in a run: a thousand people are not a thousand times as patient.
+        """
         with self._guard:
-            if self._held is None:
+            if self._held is None and not self._in_vain:
                 self._held = self._taken()
+                self._in_vain = self._held is None
+            if self._held is None:
+                raise Conflict(f"Another run is writing to {self._folder}.", hint="Wait until it has ended, then run again.")
 
     def _taken(self) -> Any:
-        """The open file that holds the lock."""
+        """The open file that holds the lock; None when another run keeps it."""
         self._make()
         with explained(self._path, "opened"):
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -47,5 +54,5 @@ class FolderLock:
                 return stream
             if time.monotonic() >= deadline:
                 stream.close()
-                raise Conflict(f"Another run is writing to {self._folder}.", hint="Wait until it has ended, then run again.")
+                return None
             time.sleep(_PAUSE)

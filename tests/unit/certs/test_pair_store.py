@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ansible_collections.kubestead.platform.plugins.module_utils._adapters import folder_lock
 from ansible_collections.kubestead.platform.plugins.module_utils._adapters.pair_store import LedgerFile, PairStore
 from ansible_collections.kubestead.platform.plugins.module_utils._core.errors import Conflict, Refused
 
@@ -135,13 +136,27 @@ def test_a_folder_that_others_may_write_in_is_refused(tmp_path: Path) -> None:
 
 
 def test_two_runs_do_not_write_at_the_same_time(tmp_path: Path) -> None:
-    first, second = store(tmp_path), store(tmp_path)
+    first, second, third = store(tmp_path), store(tmp_path), store(tmp_path)
     fill(first)
     with pytest.raises(Conflict, match="Another run is writing"):
         fill(second, V2)
     del first
     with pytest.raises(Conflict, match="another run changed"):
-        fill(second, V2)
+        fill(third, V2)
+
+
+def test_a_run_waits_for_another_one_once_and_not_for_each_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = store(tmp_path), store(tmp_path)
+    second.read("bert")
+    fill(first)
+    pauses: list[float] = []
+    monkeypatch.setattr(folder_lock.time, "sleep", pauses.append)
+    waited = []
+    for name in ("anna", "bert"):
+        with pytest.raises(Conflict, match="Another run is writing"):
+            second.prepare(name, V2, b"key", b"{}")
+        waited.append(len(pauses))
+    assert waited[0] > 0 and waited[1] == waited[0]
 
 
 def test_removing_leaves_nothing_of_the_person_and_all_of_the_others(tmp_path: Path) -> None:
