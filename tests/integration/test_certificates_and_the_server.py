@@ -109,7 +109,7 @@ def test_a_run_that_watches_goes_on_when_the_server_comes_back_with_a_forgotten_
     run.join(90)
     (done,) = results
     assert done.errors() == []
-    assert listed.count(REQUESTS) == 2, "once before the watch, and once because the version was too old"
+    assert listed.count(REQUESTS) == 3, "once before and once after the requests, and once because the version was too old"
     place.assert_all_well(people)
 
 
