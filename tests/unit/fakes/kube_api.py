@@ -201,6 +201,9 @@ class FakeKubeApi:
         _check_preconditions(path, current, body.get("preconditions", {}))
         for hook in self.on_write:
             hook("DELETE", path, current)
+        if "dryRun" not in query and current["metadata"].get("finalizers"):
+            current["metadata"].setdefault("deletionTimestamp", "2026-01-01T00:00:00Z")
+            return self._store("MODIFIED", path, current)
         if "dryRun" not in query:
             self._remove(path)
         return current
@@ -211,6 +214,8 @@ class FakeKubeApi:
         if "dryRun" in query:
             return obj
         answer = copy.deepcopy(self._store(kind, key, obj))
+        if obj["metadata"].get("deletionTimestamp") and not obj["metadata"].get("finalizers"):
+            self._remove(key)
         for hook in self.after_write:
             hook(method, requested or key, copy.deepcopy(answer))
         return answer
