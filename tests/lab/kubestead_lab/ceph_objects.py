@@ -114,7 +114,10 @@ def protected(cluster: Mapping[str, Any], fsid: str) -> dict[str, dict[str, Any]
     namespace, group = cluster["metadata"]["namespace"], GROUP.partition("/")[0]
     owner = {"apiVersion": GROUP, "kind": "CephCluster"}
     owner |= {key: cluster["metadata"][key] for key in ("name", "uid")}
-    kinds = (("Secret", "rook-ceph-mon", {"stringData": {"fsid": fsid}}), ("ConfigMap", "rook-ceph-mon-endpoints", {}))
+    kinds: tuple[tuple[str, str, dict[str, Any]], ...] = (
+        ("Secret", "rook-ceph-mon", {"stringData": {"fsid": fsid}}),
+        ("ConfigMap", "rook-ceph-mon-endpoints", {}),
+    )
     return {
         f"/api/v1/namespaces/{namespace}/{kind.lower()}s/{name}": {
             "apiVersion": "v1",

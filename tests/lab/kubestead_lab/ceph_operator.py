@@ -307,9 +307,14 @@ class Operator:
 
     def _dependents(self) -> list[str]:
         """Objects that stand on the cluster, and volumes of its drivers, in all namespaces."""
-        found = [f"{plural}/{one['metadata']['name']}" for plural in _DEPENDENTS for one in self._api.items(f"{_KINDS}/{plural}")]
+        found = [
+            f"{plural}/{one['metadata']['name']}" for plural in _DEPENDENTS for one in self._api.items(f"{_KINDS}/{plural}")
+        ]
         for one in self._api.items("/api/v1/persistentvolumes"):
             csi = one["spec"].get("csi") or {}
-            if csi.get("driver", "").endswith(".csi.ceph.com") and csi.get("volumeAttributes", {}).get("clusterID") == NAMESPACE:
+            if (
+                csi.get("driver", "").endswith(".csi.ceph.com")
+                and csi.get("volumeAttributes", {}).get("clusterID") == NAMESPACE
+            ):
                 found.append(f"persistentvolumes/{one['metadata']['name']}")
         return found

@@ -128,9 +128,7 @@ class World:
         """As Rook: a cluster with dependents stays, and so does a pool that something stands on."""
         going = [path for path, one in self.api.objects.items() if "deletionTimestamp" in one["metadata"]]
         for path in sorted(going):
-            blocked = [
-                f"{plural}/one" for plural in KINDS if path == CLUSTER and f"{CEPH}/{plural}/one" in self.api.objects
-            ]
+            blocked = [f"{plural}/one" for plural in KINDS if path == CLUSTER and f"{CEPH}/{plural}/one" in self.api.objects]
             if blocked:
                 row = {"type": "DeletionIsBlocked", "status": "True", "message": f"dependents: {blocked[0]}"}
                 self.api.objects[path]["status"] = {"conditions": [row]}
