@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable, Optional
 
 from .._core import pool
@@ -109,28 +109,26 @@ class RookTeardownFlow:
     def _delete(self, thing: Thing) -> Mapping[str, object]:
         """The very object that was seen; what bears its name later is not touched."""
         released: list[str] = []
+        rest = _pauses()
         if self._wanted.force and thing.kind in FORCIBLE:
             self._tolerant("PATCH", thing.path, {"metadata": {"uid": thing.uid, "annotations": _FORCE}})
         while True:
             left = get_or_none(self._api, thing.path)
             if left is None or left["metadata"].get("uid") != thing.uid:
                 return {"released": released} if released else {}
-            if not left["metadata"].get("deletionTimestamp"):
+            if left["metadata"].get("deletionTimestamp"):
+                released += self._release(thing, left)
+            else:
                 options = {"preconditions": {"uid": thing.uid}, "propagationPolicy": "Background"}
-                if self._tolerant("DELETE", thing.path, options):
-                    continue
-            taken = self._release(thing, left)
-            released += taken
-            if taken:
-                continue
-            self._pause(f"{thing.word} is still there", teardown.what_holds(left), thing)
+                self._tolerant("DELETE", thing.path, options)
+            self._pause(next(rest), f"{thing.word} is still there", teardown.what_holds(left), thing)
 
     def _release(self, thing: Thing, left: Mapping[str, Any]) -> list[str]:
         """Takes the finalizers of a keeper that is gone from an object that is being deleted; looked at again right before."""
         meta = left["metadata"]
         have = [str(name) for name in meta.get("finalizers") or []]
         gone = [name for name in have if teardown.may_release(name, thing.keeper)]
-        if not gone or not meta.get("deletionTimestamp") or not self._is_gone(thing.keeper):
+        if not gone or not self._is_gone(thing.keeper):
             return []
         rest = [name for name in have if name not in gone]
         change = {"uid": thing.uid, "resourceVersion": meta["resourceVersion"], "finalizers": rest}
@@ -141,12 +139,12 @@ class RookTeardownFlow:
         return teardown.is_gone(get_or_none(self._api, f"/apis/apps/v1/namespaces/{namespace}/deployments/{keeper}"))
 
     def _await(self, word: str) -> None:
-        look = self._jobs if word == JOBS else self._daemons
+        look, rest = self._jobs if word == JOBS else self._daemons, _pauses()
         while True:
             left = look()
             if not left:
                 return
-            self._pause(f"{len(left)} {word} are still at work", ", ".join(left[:5]))
+            self._pause(next(rest), f"{len(left)} {word} are still at work", ", ".join(left[:5]))
 
     def _daemons(self) -> tuple[str, ...]:
         namespace = self._wanted.place.namespace
@@ -158,13 +156,13 @@ class RookTeardownFlow:
         jobs = self._list(f"/apis/batch/v1/namespaces/{namespace}/jobs", {"labelSelector": "app=rook-ceph-cleanup"})
         return teardown.unfinished(jobs)
 
-    def _pause(self, what: str, told: str, thing: Optional[Thing] = None) -> None:
+    def _pause(self, seconds: float, what: str, told: str, thing: Optional[Thing] = None) -> None:
         if self._clock.seconds() >= self._until:
             hint = "Run again to go on from here."
             if thing is not None and thing.keeper:
                 hint = f"{thing.keeper} has to take it away: see its log, or scale it to 0 if it is broken. {hint}"
             raise BackendFailed(f"{what} after {self._wait_timeout:.0f} s ({told or 'nothing said why'}).", hint=hint)
-        self._clock.sleep(1.0)
+        self._clock.sleep(seconds)
 
     def _tolerant(self, method: str, path: str, body: Mapping[str, Any]) -> bool:
         """A write to what may be gone or changed by now; whether it was done."""
@@ -200,3 +198,10 @@ class RookTeardownFlow:
                 raise result
             made[name] = result
         return made
+
+
+def _pauses() -> Iterator[float]:
+    """Most objects are gone at once; the others take their time."""
+    yield from (0.02, 0.1, 0.3, 0.6)
+    while True:
+        yield 1.0

@@ -114,8 +114,12 @@ class World:
 
     def sleep(self, seconds: float) -> None:
         """Time passes: the operator and the garbage collector work."""
-        self.seconds += seconds
-        self.meanwhile()
+        with self.api.lock:
+            self.seconds += seconds
+            self.meanwhile()
+            self._work()
+
+    def _work(self) -> None:
         operator = self.api.objects.get(f"{DEPLOYMENTS}/{OPERATOR}")
         if operator is not None and operator["spec"]["replicas"]:
             self._operate()
