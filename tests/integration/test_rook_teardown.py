@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from integration.conftest import LAB, ROOT, Lab, ModuleRun, ansible_env
+from integration.conftest import LAB, MODULE_MAIN, ROOT, Lab, ModuleRun, ansible_env
 from integration.plays import PlayRun
 from kubestead_lab.settings import lab_from
 
@@ -186,7 +187,7 @@ def test_a_run_that_is_killed_is_finished_by_the_next_as_a_check_run_foretold(si
     foretold = site.play("teardown_rook", "--check", **options)
     assert foretold.status == 0, foretold.failures()
     assert site.get("cephblockpool", "-n", NS)
-    kill_when_the_pool_is_gone(site, options)
+    kill_when_the_pool_is_gone(site)
     assert site.get(*CLUSTER)
     done = site.play("teardown_rook", **options)
     assert done.status == 0, done.failures()
@@ -197,13 +198,17 @@ def test_a_run_that_is_killed_is_finished_by_the_next_as_a_check_run_foretold(si
     assert {action for _kind, _name, action in entries(done, "lvm_ceph_disk")} == {"removed"}
 
 
-def kill_when_the_pool_is_gone(site: Site, options: dict[str, Any]) -> None:
-    """The playbook's processes end at once, wherever they are then."""
-    command = [str(LAB), "exec", "--", *site.command("teardown_rook", **options)]
-    environment = {**os.environ, **ansible_env()}
+def kill_when_the_pool_is_gone(site: Site) -> None:
+    """The module as the playbook runs it, ended at once: no process of Ansible's is there to go on."""
+    arguments = {"kubeconfig": site.lab.env["KUBECONFIG"], "confirm": "rook-ceph", "consumers": [CLAIM]}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / ".cache" / "collections")}
+    command, quiet = [str(LAB), "exec", "--", sys.executable, str(MODULE_MAIN)], subprocess.DEVNULL
     run = subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command, env=environment, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, text=True, start_new_session=True
     )
+    assert run.stdin is not None
+    run.stdin.write(json.dumps({"module": "rook_teardown", "arguments": arguments}))
+    run.stdin.close()
     deadline = time.monotonic() + 300
     while site.get("cephblockpool", "-n", NS):
         assert run.poll() is None, "the run ended before the pool was gone"
