@@ -10,7 +10,7 @@ from typing import Any, Callable
 from ansible.errors import AnsibleFilterError
 
 from ..module_utils._core.filters import as_filter, problems_of
-from ..module_utils._rook import cluster, health, helm, manifests, plan, versions
+from ..module_utils._rook import cluster, health, helm, manifests, node_remains, plan, versions
 
 _filter = functools.partial(as_filter, error=AnsibleFilterError)
 
@@ -28,10 +28,12 @@ class FilterModule:
             "rook_checksum_problems": problems_of(manifests.check_checksums),
             "rook_cluster_plan": _filter(plan.cluster_plan),
             "rook_cluster_problems": problems_of(plan.cluster_plan),
+            "rook_data_dir_plan": _filter(node_remains.data_dir_plan),
             "rook_dry_run": _filter(manifests.split_by_dry_run),
             "rook_localise": _filter(manifests.localise),
             "rook_manifests": _filter(manifests.operator_manifests),
             "rook_operator_problems": problems_of(manifests.check_install),
             "rook_release": _filter(versions.release_facts),
             "rook_same_storage": _filter(cluster.same_storage),
+            "rook_shared_groups": _filter(node_remains.shared_groups),
         }

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.nodes
 
 MIB = 1 << 20
 SECOND = "/dev/ubdi"
+LABEL = r"bluestore block device\n11111111-2222-3333-4444-555555555555\n"
 ROWS = [{"name": "osd1", "size": "6GiB"}, {"name": "osd2", "size": "40%"}, {"name": "osd3", "size": "rest"}]
 DEVICES = """
 cp -a /etc/lvm/lvm.conf /etc/lvm/lvm.conf.kept
@@ -224,18 +225,19 @@ def test_an_array_of_whole_disks_is_one_disk(disks: list[MatrixDisk], disk: Matr
 
 
 def test_the_devices_file_follows(disk: MatrixDisk) -> None:
-    """With LVM's devices file in use, a disk is entered when it is carved and leaves when it is erased."""
+    """With LVM's devices file in use, a disk is entered when it is carved and leaves when it is erased, labels in volumes too."""
     disk.driver.shell(DEVICES)
     try:
         disk.run(params=task())
         listed = disk.driver.shell("cat /etc/lvm/devices/system.devices")
         assert f"DEVNAME={DEVICE}" in listed
         assert not disk.run(params=task())["changed"]
+        disk.driver.shell(f"printf '{LABEL}' | dd of=/dev/matrix/osd1 bs=1M seek=1024 conv=notrunc,fsync 2>/dev/null")
         absent = task(consent=disk.consent(), state="absent")
         done = disk.run(params=absent)
         assert ["lvm", "lvmdevices", "--delpvid"] in [words[:3] for words in done["writes"]]
         assert f"DEVNAME={DEVICE}" not in disk.driver.shell("cat /etc/lvm/devices/system.devices")
-        disk.run(params=task())
+        disk.run(params=task())  # without consent: nothing is left of the label that was in the volume
         disk.run(params=task(consent=disk.consent(), state="absent"))
     finally:
         disk.driver.shell(NO_DEVICES)

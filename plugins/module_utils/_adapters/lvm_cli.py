@@ -23,7 +23,12 @@ NOT_FOUND = 127
 _LVM_JSON = ("--reportformat", "json", "--units", "b", "--nosuffix", "--options")
 _REPORTS = {
     "lsblk": ("lsblk", "--json", "--bytes", "--output", "NAME,KNAME,TYPE,SIZE,RO,RM,ROTA,MOUNTPOINT,MAJ:MIN"),
-    "pvs": ("pvs", "--segments", *_LVM_JSON, "pv_name,pv_uuid,vg_name,vg_uuid,pv_pe_count,pvseg_start,pvseg_size,lv_name"),
+    "pvs": (
+        "pvs",
+        "--segments",
+        *_LVM_JSON,
+        "pv_name,pv_uuid,vg_name,vg_uuid,pv_pe_count,pvseg_start,pvseg_size,lv_name,seg_start_pe",
+    ),
     "vgs": ("vgs", *_LVM_JSON, "vg_name,vg_uuid,vg_tags,vg_extent_size,vg_extent_count,vg_missing_pv_count"),
     "lvs": ("lvs", *_LVM_JSON, "vg_name,vg_uuid,lv_name,lv_size,lv_tags,lv_attr"),
 }

@@ -74,6 +74,16 @@ def place_regions(places: Iterable[tuple[int, int]]) -> tuple[Region, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def regions_in_segment(regions: Iterable[Region], first: int, size: int, place: int) -> tuple[Region, ...]:
+    """Regions of a volume that lie in one segment of it (``first`` byte and ``size``), as places on the segment's disk."""
+    found = []
+    for region in regions:
+        low, high = max(first, region.offset), min(first + size, region.offset + region.size)
+        if low < high:
+            found.append(Region(place + low - first, high - low))
+    return tuple(found)
+
+
 def probe_regions(size: int, places: Iterable[tuple[int, int]] = ()) -> tuple[Region, ...]:
     """Everything to read of a disk, and to zero besides the signatures libblkid knows: both GPT copies lie in the edges."""
     return tuple(dict.fromkeys((*place_regions([(0, size)]), *place_regions(places), *spot_regions(size))))

@@ -4,19 +4,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Optional, Union
 
 from .._core.plan import Plan, Stage, Step, Verdict
 from . import commands
 from .extents import Run
-from .findings import seen_digest
+from .findings import Region, seen_digest
 from .model import Device, Table
 from .verdicts import Judgement
 
-RELEASE, REMOVE, ERASE, PREPARE, RESIZE, GROUP, VOLUME, FINISH = (
+RELEASE, BLANK, REMOVE, ERASE, PREPARE, RESIZE, GROUP, VOLUME, FINISH = (
     "release",
+    "blank",
     "remove",
     "erase",
     "prepare",
@@ -25,7 +26,7 @@ RELEASE, REMOVE, ERASE, PREPARE, RESIZE, GROUP, VOLUME, FINISH = (
     "volume",
     "finish",
 )
-STAGES = (RELEASE, REMOVE, ERASE, PREPARE, RESIZE, GROUP, VOLUME, FINISH)
+STAGES = (RELEASE, BLANK, REMOVE, ERASE, PREPARE, RESIZE, GROUP, VOLUME, FINISH)
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class DiskJob:
 
     ``seen`` is the consent it is done under, ``expect`` the digest of what must lie on it right before the first write,
     ``places`` where volumes or partitions will lie on it and ``partitions`` where partitions lie. ``script`` is what the
-    command is told on its standard input, ``table`` the one of ours that it adds to.
+    command is told on its standard input, ``table`` the one of ours that it adds to, ``inside`` what is erased of volumes
+    before they are removed.
     """
 
     group: str
@@ -49,6 +51,7 @@ class DiskJob:
     argv: commands.Argv = ()
     script: str = ""
     table: Optional[Table] = None
+    inside: tuple[Region, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,8 @@ def add_erase(draft: Draft, target: str, key: str, judgement: Judgement, job: Di
     draft.add(ERASE, Step("erase", target, key, before, {"findings": []}), job)
 
 
-def expected_digest(device: Device, judgement: Judgement) -> str:
-    """The digest of what will be seen on the disk itself once everything that holds it was released."""
+def expected_digest(device: Device, judgement: Judgement, erased: Sequence[Region] = ()) -> str:
+    """The digest of what will be seen on the disk itself once everything that holds it was released, and ``erased`` is zero."""
     volumes_aside = [finding for finding in judgement.findings if "/" not in finding.on and finding.type != "device-mapper"]
-    return seen_digest(device.identity, volumes_aside)
+    left = [f for f in volumes_aside if f.on or not any(r.offset <= f.offset < r.offset + r.size for r in erased)]
+    return seen_digest(device.identity, left)

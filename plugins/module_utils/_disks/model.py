@@ -156,11 +156,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class Segment:
-    """A run of extents on a physical volume; ``volume`` is empty where they are free."""
+    """A run of extents on a physical volume; ``volume`` is empty where they are free, ``first`` where in it they begin."""
 
     start: int
     count: int
     volume: str = ""
+    first: int = 0
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,8 @@ def pvs(text: str) -> tuple[PhysicalVolume, ...]:
         path = str(row["pv_name"])
         heads.setdefault(path, row)
         if _number(row.get("pvseg_size")):
-            segment = Segment(_number(row["pvseg_start"]), _number(row["pvseg_size"]), str(row.get("lv_name") or ""))
+            where = _number(row["pvseg_start"]), _number(row["pvseg_size"])
+            segment = Segment(*where, str(row.get("lv_name") or ""), _number(row.get("seg_start_pe")))
             segments.setdefault(path, []).append(segment)
     return tuple(
         PhysicalVolume(

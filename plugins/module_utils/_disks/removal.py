@@ -3,20 +3,24 @@
 """Taking away what this module made, and nothing else: volumes, their group, and the disks' content.
 
 A group is not removed by LVM: erasing its last disk ends it. Until then its tags remember the consent of each disk, so
-that a run that was ended is continued.
+that a run that was ended is continued. What lies in volumes is erased while LVM still knows where they are: a volume made
+later in the same place would show it again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Optional
 
 from .._core.errors import CollError, Refused
 from .._core.plan import Step, Verdict, entry_key
 from . import commands, consent, model, partitioning, tags
 from .assess import Assessed, assess, disk_facts, disk_job, effective_node_name
+from .extents import DATA_START
+from .findings import Region, place_regions, regions_in_segment
 from .identity import describe
-from .jobs import RELEASE, REMOVE, Decision, DiskJob, Draft, GroupJob, add_erase
+from .jobs import BLANK, RELEASE, REMOVE, Decision, DiskJob, Draft, GroupJob, add_erase, expected_digest
 from .model import LogicalVolume, Node, VolumeGroup
 from .wanted import PARTITIONS, Wanted, WantedGroup
 
@@ -49,7 +53,8 @@ def _plan_group(
     refused = problem is not None or any(problems.values())
     leaving = [one for one in disks if _is_to_go(one, group, wanted, node)]
     for one in disks:
-        _plan_disk(draft, one, group, node_name, node, problems[one.disk.id], refused, one in leaving)
+        inside = _inside(one, mine, volumes, node) if mine else ()
+        _plan_disk(draft, one, group, node_name, node, problems[one.disk.id], refused, one in leaving, inside)
     if problem is not None:
         draft.tell(Verdict("volume_group", group.name, "failed", "", {}, problem))
     elif mine is None:
@@ -91,6 +96,7 @@ def _plan_disk(
     problem: Optional[CollError],
     refused: bool,
     leaves: bool,
+    inside: tuple[Region, ...],
 ) -> None:
     facts, reason = disk_facts(one), one.judgement.reason if one.judgement else ""
     if problem is not None:
@@ -101,9 +107,27 @@ def _plan_disk(
         draft.tell(Verdict("disk", one.disk.id, "skipped", f"volume group {group.name} is refused", facts))
     else:
         job: DiskJob = disk_job(group.name, one, one.device, one.judgement, (), node_name, node)
-        target = f"disk {one.disk.id} ({describe(one.device)})"
-        add_erase(draft, target, entry_key("disk", one.disk.id), one.judgement, job)
+        job = replace(job, inside=inside, expect=expected_digest(one.device, one.judgement, inside))
+        target, key = f"disk {one.disk.id} ({describe(one.device)})", entry_key("disk", one.disk.id)
+        if inside:
+            draft.add(BLANK, Step("blank", f"volumes on {target}", key), job)
+        add_erase(draft, target, key, one.judgement, job)
         draft.tell(Verdict("disk", one.disk.id, "removed", reason, facts))
+
+
+def _inside(one: Assessed, group: VolumeGroup, volumes: Sequence[LogicalVolume], node: Node) -> tuple[Region, ...]:
+    """Where on a disk signatures and labels in its group's volumes would lie."""
+    regions = {volume.name: place_regions([(0, volume.size)]) for volume in volumes}
+    extent = group.extent_size
+    return tuple(
+        region
+        for pv in (node.physical_on(one.device.kname) if one.device else ())
+        for part in pv.segments
+        if pv.group == group.name and part.volume in regions
+        for region in regions_in_segment(
+            regions[part.volume], part.first * extent, part.count * extent, DATA_START + part.start * extent
+        )
+    )
 
 
 def _is_to_go(one: Assessed, group: WantedGroup, wanted: Wanted, node: Node) -> bool:

@@ -100,7 +100,7 @@ class LvmCephDiskFlow:
     def _try(self, step: Step, job: Job) -> Optional[CollError]:
         try:
             if isinstance(job, DiskJob):
-                work = {"erase": self._erase, "clear": self._clear, "prepare": self._prepare}
+                work = {"erase": self._erase, "clear": self._clear, "prepare": self._prepare, "blank": self._blank}
                 {**work, "partition": self._partition, "resize": self._resize}[step.verb](step, job)
             elif isinstance(job, PartitionJob):
                 self._check_partition(step, job)
@@ -133,6 +133,11 @@ class LvmCephDiskFlow:
             self._commands.write(commands.unlist(pvid))
         self._blocks.zero(path, [Region(0, MARK_SIZE)])
         self._expect_blank(step, job)
+
+    def _blank(self, step: Step, job: DiskJob) -> None:
+        """Erases what is inside volumes. They are inactive by now; were one not, the disk could not be held exclusively."""
+        self._same_disk(step, job, self._reader.device(job.device))
+        self._blocks.zero(job.device.path, job.inside)
 
     def _clear(self, step: Step, job: DiskJob) -> None:
         """Erases what lies in the places of new partitions, on a disk with others of ours."""

@@ -20,7 +20,11 @@ ENTER = "/run/lab-ceph/enter"
 _SETUP = """\
 set -eu
 tree=$1 data=$2
-[ -x /run/lab-ceph/enter ] && [ "$(cat /run/lab-ceph/data)" = "$data" ] && exit 0
+if [ -x /run/lab-ceph/enter ]; then
+  [ "$(cat /run/lab-ceph/data)" = "$data" ] && [ -d "$data/lib" ] && exit 0
+  umount /run/lab-ceph/namespace /run/lab-ceph # what an earlier cluster left, its data directory gone
+  rm -rf /run/lab-ceph
+fi
 mkdir -p /run/lab-ceph /opt/lab-ceph "$data/etc" "$data/log" /run/ceph
 for name in osd mon mgr bootstrap-osd tmp crash; do mkdir -p "$data/lib/$name"; done
 chown 64045:64045 "$data/log" "$data/lib/crash" "$data/lib/osd" /run/ceph

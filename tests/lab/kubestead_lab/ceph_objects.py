@@ -109,6 +109,38 @@ def pod_status(pod: Mapping[str, Any], *, runs: bool, reason: str, restarts: int
     return {"phase": "Running" if runs else "Pending", "message": NOTE, "conditions": conditions, "containerStatuses": [told]}
 
 
+def protected(cluster: Mapping[str, Any], fsid: str) -> dict[str, dict[str, Any]]:
+    """What Rook keeps of the monitors, by path: it stays until Rook itself ends the cluster. Keys are the nodes' secret here."""
+    namespace, group = cluster["metadata"]["namespace"], GROUP.partition("/")[0]
+    owner = {"apiVersion": GROUP, "kind": "CephCluster"}
+    owner |= {key: cluster["metadata"][key] for key in ("name", "uid")}
+    kinds: tuple[tuple[str, str, dict[str, Any]], ...] = (
+        ("Secret", "rook-ceph-mon", {"stringData": {"fsid": fsid}}),
+        ("ConfigMap", "rook-ceph-mon-endpoints", {}),
+    )
+    return {
+        f"/api/v1/namespaces/{namespace}/{kind.lower()}s/{name}": {
+            "apiVersion": "v1",
+            "kind": kind,
+            "metadata": {
+                "name": name,
+                "namespace": namespace,
+                "finalizers": [f"{group}/disaster-protection"],
+                "ownerReferences": [{**owner, "controller": True, "blockOwnerDeletion": True}],
+            },
+            **content,
+        }
+        for kind, name, content in kinds
+    }
+
+
+def blocked(left: Sequence[str]) -> dict[str, Any]:
+    """The status of a cluster that is to go and may not yet."""
+    message = f"CephCluster will not be deleted until all dependents are removed: {', '.join(left)}"
+    condition = {"type": "DeletionIsBlocked", "status": "True", "reason": "ObjectHasDependents", "message": message}
+    return {"phase": "Deleting", "message": message, "conditions": [condition]}
+
+
 def ceph_part(before: Mapping[str, Any], status: Mapping[str, Any], versions: Mapping[str, Any], now: str) -> dict[str, Any]:
     """``status.ceph`` from `ceph status` and `ceph versions`."""
     health, sizes = status["health"], status["pgmap"]

@@ -27,6 +27,24 @@ from kubestead_lab.remote import Away
 NAMESPACE = "rook-ceph"
 _KINDS = f"/apis/ceph.rook.io/v1/namespaces/{NAMESPACE}"
 _DEPLOYMENTS = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
+# What Rook waits for before it ends a cluster.
+_DEPENDENTS = (
+    "cephblockpools",
+    "cephrbdmirrors",
+    "cephfilesystems",
+    "cephfilesystemmirrors",
+    "cephobjectstores",
+    "cephobjectstoreusers",
+    "cephobjectzones",
+    "cephobjectzonegroups",
+    "cephobjectrealms",
+    "cephnfses",
+    "cephclients",
+    "cephbuckettopics",
+    "cephbucketnotifications",
+    "cephfilesystemsubvolumegroups",
+    "cephblockpoolradosnamespaces",
+)
 _FINALIZER = "cephcluster.ceph.rook.io"
 _POOL_FINALIZER = "cephblockpool.ceph.rook.io"
 _REFRESH_SECONDS = 10.0
@@ -119,6 +137,8 @@ class Operator:
         nodes = self._nodes(cluster)
         self._progress(cluster, "Configuring Ceph Mons")
         fsid = self._monitor(cluster)
+        for path, thing in ceph_objects.protected(cluster, fsid).items():
+            self._api.apply(path, thing)
         self._progress(cluster, "Configuring Ceph Mgr(s)")
         self._manager(cluster)
         self._progress(cluster, "Configuring Ceph OSDs")
@@ -267,19 +287,34 @@ class Operator:
 
     def _end(self, cluster: Mapping[str, Any]) -> None:
         """Deletion waits for what depends on the cluster; then the daemons end, and what they wrote stays."""
-        left = [
-            f"{plural}/{one['metadata']['name']}"
-            for plural in ("cephblockpools", "cephfilesystems", "cephobjectstores")
-            for one in self._api.items(f"{_KINDS}/{plural}")
-        ]
+        left = self._dependents()
         if left:
             self._pools(cluster)
-            message = f"CephCluster will not be deleted until all dependents are removed: {', '.join(left)}"
-            condition = {"type": "DeletionIsBlocked", "status": "True", "reason": "ObjectHasDependents", "message": message}
-            self._tell(cluster, phase="Deleting", message=message, conditions=[condition])
+            self._tell(cluster, **ceph_objects.blocked(left))
             return
-        for one in self._api.items(f"{_DEPLOYMENTS}?labelSelector=rook_cluster={NAMESPACE},ceph_daemon_type"):
+        selector = f"labelSelector=rook_cluster={NAMESPACE},ceph_daemon_type"
+        for one in self._api.items(f"{_DEPLOYMENTS}?{selector}"):
             self._api.call("DELETE", f"{_DEPLOYMENTS}/{one['metadata']['name']}")
+        if self._api.items(f"/api/v1/namespaces/{NAMESPACE}/pods?{selector}"):
+            return  # a pod would be started again, as by its kubelet
         for host in self._hosts.values():
             host.end()
+        for path in ceph_objects.protected(cluster, ""):
+            if self._api.maybe(path):
+                self._api.merge(path, {"metadata": {"finalizers": None}})
         self._api.merge(self._path(cluster, "cephclusters"), {"metadata": {"finalizers": None}})
+        say(f"CephCluster {cluster['metadata']['name']}: ended")
+
+    def _dependents(self) -> list[str]:
+        """Objects that stand on the cluster, and volumes of its drivers, in all namespaces."""
+        found = [
+            f"{plural}/{one['metadata']['name']}" for plural in _DEPENDENTS for one in self._api.items(f"{_KINDS}/{plural}")
+        ]
+        for one in self._api.items("/api/v1/persistentvolumes"):
+            csi = one["spec"].get("csi") or {}
+            if (
+                csi.get("driver", "").endswith(".csi.ceph.com")
+                and csi.get("volumeAttributes", {}).get("clusterID") == NAMESPACE
+            ):
+                found.append(f"persistentvolumes/{one['metadata']['name']}")
+        return found

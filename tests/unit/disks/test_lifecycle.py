@@ -16,7 +16,7 @@ from ansible_collections.kubestead.platform.plugins.module_utils._flows.lvm_ceph
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from fakes.disk_node import GIB, FakeDisk, FakeNode, Killed
+from fakes.disk_node import EXTENT, GIB, MIB, FakeDisk, FakeNode, Killed
 
 from .test_flow import EXT4, Result, a_node, run, task
 
@@ -199,6 +199,73 @@ def test_a_removal_ended_after_any_write_is_continued() -> None:
         assert "failed" not in result.actions().values(), (point, result.verdicts)
         assert (one.groups, one.physical) == ({}, {})
         assert not run(one, absent).changed
+
+
+def written_to(node: FakeNode, volume: str, at: int, text: bytes) -> None:
+    """Bytes written through a volume, by the segments it has."""
+    for path, start, count in node.groups["osds"].volumes[volume][0]:
+        if at < count * EXTENT:
+            node.disks[path[5:]].data[MIB + start * EXTENT + at] = text
+            return
+        at -= count * EXTENT
+    raise AssertionError(at)
+
+
+def test_labels_in_volumes_are_erased_before_the_volumes_are_removed() -> None:
+    node, params = carved()
+    for volume in node.groups["osds"].volumes:
+        for at in (0, GIB):
+            written_to(node, volume, at, LABEL)
+    absent = {**params, "state": "absent", "consent": consent(node, "data1", "data2")}
+    run(node, absent)
+    assert not any(disk.data for disk in node.disks.values())
+    assert set(run(node, params).actions().values()) == {"created"}
+
+
+@pytest.mark.parametrize("at", [0, GIB, 10 * GIB])
+def test_a_label_is_found_in_every_segment_of_a_volume(at: int) -> None:
+    """The volume grew around another one, and onto the second disk."""
+    node = a_node()
+    both = ("data1", "data2")
+    run(node, groups(("a", "6GiB"), ("b", "5GiB"), disks=both))
+    run(node, groups(("a", "14GiB"), ("b", "5GiB"), disks=both))
+    assert len(node.groups["osds"].volumes["a"][0]) > 1
+    written_to(node, "a", at, LABEL)
+    absent = {**groups(("a", "14GiB"), ("b", "5GiB"), disks=both), "state": "absent", "consent": consent(node, *both)}
+    assert set(run(node, absent).actions().values()) == {"removed"}
+    assert not any(disk.data for disk in node.disks.values())
+
+
+def test_a_removal_ended_after_any_write_leaves_no_label() -> None:
+    def used() -> tuple[FakeNode, dict[str, Any]]:
+        node, params = carved()
+        for volume in node.groups["osds"].volumes:
+            written_to(node, volume, GIB, LABEL)
+        return node, {**params, "state": "absent", "consent": consent(node, "data1", "data2")}
+
+    whole, absent = used()
+    run(whole, absent)
+    for point in range(1, len(whole.written) + 1):
+        node, _absent = used()
+        killed_at(node, absent, point)
+        result = run(node, absent)
+        assert "failed" not in result.actions().values(), (point, result.verdicts)
+        assert not any(disk.data for disk in node.disks.values()), point
+
+
+def test_volumes_that_somebody_opened_meanwhile_are_not_erased() -> None:
+    node, params = carved()
+    written_to(node, "osd1", 0, LABEL)
+    absent = {**params, "state": "absent", "consent": consent(node, "data1", "data2")}
+
+    def open_it(_number: int, words: tuple[str, ...]) -> None:
+        if words[:3] == ("vgchange", "--activate", "n"):
+            node.groups["osds"].inactive.clear()
+
+    node.after_write = open_it
+    assert "is in use; nothing was written to it" in run(node, absent).error("data1")
+    assert LABEL in node.disks["ubdb"].data.values()
+    assert len(node.groups["osds"].volumes) == 4
 
 
 @pytest.mark.parametrize("change", ["foreign volume", "other disk", "mounted", "other group", "inactive"])

@@ -155,7 +155,11 @@ class FakeNode:
         return Probe(busy, tuple(_sample(disk, region, base) for region in regions))
 
     def _located(self, path: str) -> tuple[Optional[FakeDisk], int]:
-        """The disk behind a path, and where on it the path begins."""
+        """The disk behind a path, and where on it the path begins (of a volume, where its first segment does)."""
+        for name, group in self.groups.items():
+            for volume, (runs, _) in group.volumes.items():
+                if path == f"/dev/mapper/{name}-{volume}" and volume not in group.inactive:
+                    return self.disks[runs[0][0][5:]], MIB + runs[0][1] * EXTENT
         for kname, disk in self.disks.items():
             for name, (start, _size) in self._partitions(kname).items():
                 if path == f"/dev/{name}":
@@ -396,11 +400,16 @@ class FakeNode:
             head["pv_pe_count"] = str(self._extents(path) if name else 0)
             spans = []
             if name:
-                spans = [(s, c, lv) for lv, (runs, _t) in self.groups[name].volumes.items() for p, s, c in runs if p == path]
+                spans = [
+                    (s, c, lv, sum(run[2] for run in runs[:number]))
+                    for lv, (runs, _t) in self.groups[name].volumes.items()
+                    for number, (p, s, c) in enumerate(runs)
+                    if p == path
+                ]
                 spans += _gaps(spans, self._extents(path))
             rows += [
-                {**head, "pvseg_start": str(start), "pvseg_size": str(count), "lv_name": volume}
-                for start, count, volume in sorted(spans) or [(0, 0, "")]
+                {**head, "pvseg_start": str(start), "pvseg_size": str(count), "lv_name": volume, "seg_start_pe": str(first)}
+                for start, count, volume, first in sorted(spans) or [(0, 0, "", 0)]
             ]
         return {"report": [{"pvseg": rows}]}
 
@@ -457,10 +466,10 @@ def _tags(args: list[str], option: str) -> tuple[list[str], list[str]]:
     return [args[number + 1] for number in places], rest
 
 
-def _gaps(spans: Sequence[tuple[int, int, str]], extents: int) -> list[tuple[int, int, str]]:
+def _gaps(spans: Sequence[tuple[int, int, str, int]], extents: int) -> list[tuple[int, int, str, int]]:
     gaps, at = [], 0
-    for start, count, _volume in sorted(spans):
+    for start, count, _volume, _first in sorted(spans):
         if start > at:
-            gaps.append((at, start - at, ""))
+            gaps.append((at, start - at, "", 0))
         at = start + count
-    return [*gaps, (at, extents - at, "")] if at < extents else gaps
+    return [*gaps, (at, extents - at, "", 0)] if at < extents else gaps

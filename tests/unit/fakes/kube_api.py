@@ -33,7 +33,7 @@ class FakeKubeApi:
     ``on_write`` hooks are called with (method, path, object) inside the write: what they change in the object is stored,
     what they raise refuses the request. ``after_write`` hooks are called once it is stored; they may write themselves.
     ``missing`` are rights (``verb resource``) that access reviews deny, ``held`` the rules a review of our own rules shows.
-    Reviews of others are answered from the bindings and roles in memory.
+    Reviews of others are answered from the bindings and roles in memory. With ``lock`` nobody else reads or writes.
     """
 
     server = "https://fake.example:6443"
@@ -51,8 +51,8 @@ class FakeKubeApi:
         self._events: list[tuple[int, str, dict[str, Any]]] = []
         self._versions = itertools.count(1000)
         self._version = 999
-        self._lock = threading.RLock()
-        self._changed = threading.Condition(self._lock)
+        self.lock = threading.RLock()
+        self._changed = threading.Condition(self.lock)
 
     @property
     def writes(self) -> list[tuple[str, str]]:
@@ -61,17 +61,17 @@ class FakeKubeApi:
 
     def put(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Place an object as somebody else would, without counting it as a call."""
-        with self._lock:
+        with self.lock:
             return self._store("ADDED", path, self._born(path, body))
 
     def change(self, path: str, obj: Mapping[str, Any]) -> None:
         """Store an object's new state as somebody else would."""
-        with self._lock:
+        with self.lock:
             self._store("MODIFIED", path, copy.deepcopy(dict(obj)))
 
     def drop(self, path: str) -> None:
         """Take an object away as somebody else would."""
-        with self._lock:
+        with self.lock:
             self._remove(path)
 
     def call(
@@ -81,7 +81,7 @@ class FakeKubeApi:
         body: Optional[Mapping[str, Any]] = None,
         query: Optional[Mapping[str, str]] = None,
     ) -> dict[str, Any]:
-        with self._lock:
+        with self.lock:
             self.calls.append((method, path))
             if path == SELF_REVIEW:
                 return {"status": {"userInfo": {"username": self.user, "groups": [*self.groups, "system:authenticated"]}}}
@@ -97,7 +97,7 @@ class FakeKubeApi:
             return copy.deepcopy(verbs[method](path, copy.deepcopy(dict(body or {})), dict(query or {})))
 
     def list_all(self, path: str, query: Optional[Mapping[str, str]] = None) -> Listing:
-        with self._lock:
+        with self.lock:
             self.calls.append(("LIST", path))
             found = tuple(
                 copy.deepcopy(obj)
@@ -201,6 +201,9 @@ class FakeKubeApi:
         _check_preconditions(path, current, body.get("preconditions", {}))
         for hook in self.on_write:
             hook("DELETE", path, current)
+        if "dryRun" not in query and current["metadata"].get("finalizers"):
+            current["metadata"].setdefault("deletionTimestamp", "2026-01-01T00:00:00Z")
+            return self._store("MODIFIED", path, current)
         if "dryRun" not in query:
             self._remove(path)
         return current
@@ -211,6 +214,8 @@ class FakeKubeApi:
         if "dryRun" in query:
             return obj
         answer = copy.deepcopy(self._store(kind, key, obj))
+        if obj["metadata"].get("deletionTimestamp") and not obj["metadata"].get("finalizers"):
+            self._remove(key)
         for hook in self.after_write:
             hook(method, requested or key, copy.deepcopy(answer))
         return answer

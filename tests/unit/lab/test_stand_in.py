@@ -100,3 +100,11 @@ def test_an_end_that_goes_away_is_told_and_started_again(tmp_path: Path) -> None
         assert remote.ask(["true"]) == (0, "", "")
     finally:
         remote.close()
+
+
+def test_what_rook_protects_names_its_cluster_as_owner() -> None:
+    made = ceph_objects.protected(CLUSTER, "f")
+    assert sorted(path.rpartition("/")[2] for path in made) == ["rook-ceph-mon", "rook-ceph-mon-endpoints"]
+    for thing in made.values():
+        assert thing["metadata"]["finalizers"] == ["ceph.rook.io/disaster-protection"]
+        assert thing["metadata"]["ownerReferences"][0]["uid"] == CLUSTER["metadata"]["uid"]

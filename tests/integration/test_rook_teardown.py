@@ -1,0 +1,251 @@
+# Copyright: Kubestead contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a Ceph cluster that serves back to blank disks, by the playbook. One cluster serves all tests, which follow one another."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integration.conftest import LAB, MODULE_MAIN, ROOT, Lab, ModuleRun, ansible_env
+from integration.plays import PlayRun
+from kubestead_lab.settings import lab_from
+
+pytestmark = [pytest.mark.nodes, pytest.mark.slow]
+
+NODES = ("node1", "node2")
+NS = "rook-ceph"
+CLUSTER = ("cephcluster", "rook-ceph", "-n", NS)
+CLAIM = "PersistentVolumeClaim default/kst-data"
+# What a provisioner would have made.
+VOLUME = f"""
+apiVersion: v1
+kind: PersistentVolume
+metadata: {{name: kst-data}}
+spec:
+  accessModes: [ReadWriteOnce]
+  capacity: {{storage: 1Gi}}
+  persistentVolumeReclaimPolicy: Retain
+  storageClassName: ceph-block
+  csi: {{driver: {NS}.rbd.csi.ceph.com, volumeHandle: x, volumeAttributes: {{clusterID: {NS}}}}}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {{name: kst-data, namespace: default}}
+spec:
+  accessModes: [ReadWriteOnce]
+  storageClassName: ceph-block
+  volumeName: kst-data
+  resources: {{requests: {{storage: 1Gi}}}}
+"""
+# What stays for ever of a cluster whose operator was removed first.
+ORPHANS = f"""
+apiVersion: ceph.rook.io/v1
+kind: CephBlockPool
+metadata: {{name: orphan, namespace: {NS}, finalizers: [cephblockpool.ceph.rook.io]}}
+spec: {{replicated: {{size: 2}}}}
+---
+apiVersion: ceph.rook.io/v1
+kind: CephCluster
+metadata: {{name: rook-ceph, namespace: {NS}, finalizers: [cephcluster.ceph.rook.io]}}
+spec: {{dataDirHostPath: /var/lib/rook, cleanupPolicy: {{confirmation: yes-really-destroy-data}}}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {{name: rook-ceph-mon, namespace: {NS}, finalizers: [ceph.rook.io/disaster-protection]}}
+"""
+
+
+@dataclass
+class Site:
+    """The lab with a cluster on it, and the playbooks as a user runs them."""
+
+    lab: Lab
+    folder: Path
+
+    def play(self, book: str, *options: str, **variables: Any) -> PlayRun:
+        done = self.lab.exec(*self.command(book, *options, **variables), check=False, timeout=600, env=ansible_env())
+        return PlayRun.of(done)
+
+    def command(self, book: str, *options: str, **variables: Any) -> list[str]:
+        values = self.folder / "values.json"
+        values.write_text(json.dumps(variables), encoding="utf-8")
+        inventory = self.lab.env["KUBESTEAD_LAB_INVENTORY"]
+        command = ["ansible-playbook", f"kubestead.platform.{book}", "-i", inventory]
+        return [*command, "-e", f"@{ROOT}/tests/lab/vars.yml", "-e", f"@{values}", *options]
+
+    def consents(self) -> dict[str, Any]:
+        """What a look at the disks says, as variables."""
+        disks = [{"id": name, "device": f"/dev/ubd{letter}"} for name, letter in (("first", "b"), ("second", "c"))]
+        arguments = json.dumps({"disks": disks, "node_name": "{{ inventory_hostname }}"})
+        tree, inventory = self.folder / "disks", self.lab.env["KUBESTEAD_LAB_INVENTORY"]
+        module = ["-m", "kubestead.platform.lvm_ceph_disk_info", "-a", arguments, "--tree", str(tree)]
+        self.lab.exec("ansible", "-i", inventory, "kubestead_nodes", *module, env=ansible_env())
+        found = {node: json.loads((tree / node).read_text(encoding="utf-8"))["entries"] for node in NODES}
+        rows = {
+            node: [{"id": row["name"], "seen": row["seen"], "osd_fsids": row["osd_fsids"]} for row in entries]
+            for node, entries in found.items()
+        }
+        wipes = "{{ {'wipe': wipes[inventory_hostname] | default([])} }}"
+        return {"wipes": rows, "kubestead_teardown_consent": wipes}
+
+    def get(self, *what: str) -> str:
+        """Names of objects, or nothing where there are none."""
+        return self.lab.kubectl("get", *what, "--ignore-not-found", "-o", "name", check=False).stdout.strip()
+
+    def on_nodes(self, script: str) -> list[str]:
+        return [self.lab.exec("ssh", node, script, check=False).stdout.strip() for node in NODES]
+
+    def labels(self) -> list[str]:
+        """Where an image of a node's disk holds a label of BlueStore's, on the disk itself or where a volume began."""
+        nodes = lab_from(self.lab.env, ROOT).nodes
+        places = [begin + (gibibyte << 30) for begin in (0, 1 << 20) for gibibyte in (0, 1, 10)]
+        found = []
+        for image in [nodes / f"{node}-disk{number}.img" for node in NODES for number in (1, 2)]:
+            with image.open("rb") as stream:
+                for place in places:
+                    stream.seek(place)
+                    found += [f"{image.name}:{place}"] if b"bluestore" in stream.read(4096) else []
+        return found
+
+
+@pytest.fixture(scope="module")
+def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A healthy cluster with somebody's claim in it."""
+    found = Site(lab, tmp_path_factory.mktemp("teardown"))
+    for book in ("prepare_disks", "deploy_rook"):
+        made = found.play(book)
+        assert made.status == 0, made.failures()
+    lab.exec("kubectl", "apply", "-f", "-", stdin=VOLUME)
+    yield found
+    lab.kubectl("delete", "pvc,pv", "kst-data", "-n", "default", "--ignore-not-found", "--wait=false", check=False)
+
+
+@pytest.fixture(scope="module")
+def consents(site: Site) -> dict[str, Any]:
+    return site.consents()
+
+
+@pytest.fixture
+def teardown(site: Site, call_module: Callable[..., ModuleRun]) -> Callable[..., ModuleRun]:
+    """The module alone."""
+
+    def run(*, check: bool = False, **options: Any) -> ModuleRun:
+        return call_module("rook_teardown", {"kubeconfig": site.lab.env["KUBECONFIG"], **options}, check=check)
+
+    return run
+
+
+def entries(run: PlayRun, module: str) -> list[tuple[str, str, str]]:
+    """Kind, name and action of everything that a module reports in the beats that write."""
+    return [
+        (entry["kind"], entry["name"], entry["action"])
+        for name, result in run.tasks()
+        for entry in result.get("entries", [])
+        if result.get("action", "").endswith(f".{module}") and name.split(" |")[0] in ("Apply", "Nodes")
+    ]
+
+
+def test_nothing_goes_before_every_disk_is_named(site: Site) -> None:
+    run = site.play("teardown_rook", rook_teardown_confirm="rook-ceph", rook_teardown_consumers=[CLAIM])
+    told = " ".join(run.failures())
+    assert run.status != 0
+    for node in NODES:
+        assert f"Nothing was taken away: the disks of {node} may not be erased" in told
+    assert told.count("consent: {wipe: [{id: ") == 4
+    assert "localhost" not in run.recap()
+    assert site.get("cephblockpool,storageclass", "-n", NS)
+
+
+def test_without_the_name_or_with_somebodys_data_in_it_the_cluster_stays(
+    site: Site, teardown: Callable[..., ModuleRun]
+) -> None:
+    unnamed = teardown()
+    assert "and confirm is ''" in unnamed["msg"]
+    assert "1 CephBlockPool" in unnamed["msg"]
+    consumed = teardown(confirm="rook-ceph")
+    assert f"{CLAIM} holds data in this cluster." in consumed["msg"]
+    assert {entry["action"] for entry in consumed["entries"]} == {"failed", "skipped"}
+    assert not consumed["changed"]
+    assert site.get(*CLUSTER)
+    deleted = site.lab.kubectl("get", *CLUSTER, "-o", "jsonpath={.metadata.deletionTimestamp}").stdout
+    assert deleted == ""
+
+
+def test_a_run_that_is_killed_is_finished_by_the_next_as_a_check_run_foretold(site: Site, consents: dict[str, Any]) -> None:
+    options = {**consents, "rook_teardown_confirm": "rook-ceph", "rook_teardown_consumers": [CLAIM]}
+    foretold = site.play("teardown_rook", "--check", **options)
+    assert foretold.status == 0, foretold.failures()
+    assert site.get("cephblockpool", "-n", NS)
+    kill_when_the_pool_is_gone(site)
+    assert site.get(*CLUSTER)
+    done = site.play("teardown_rook", **options)
+    assert done.status == 0, done.failures()
+    planned, found = entries(foretold, "rook_teardown"), entries(done, "rook_teardown")
+    assert ("CephCluster", f"{NS}/rook-ceph", "removed") in found
+    assert set(found) <= set(planned)
+    assert entries(done, "lvm_ceph_disk") == entries(foretold, "lvm_ceph_disk")
+    assert {action for _kind, _name, action in entries(done, "lvm_ceph_disk")} == {"removed"}
+
+
+def kill_when_the_pool_is_gone(site: Site) -> None:
+    """The module as the playbook runs it, ended at once: no process of Ansible's is there to go on."""
+    arguments = {"kubeconfig": site.lab.env["KUBECONFIG"], "confirm": "rook-ceph", "consumers": [CLAIM]}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / ".cache" / "collections")}
+    command, quiet = [str(LAB), "exec", "--", sys.executable, str(MODULE_MAIN)], subprocess.DEVNULL
+    run = subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, text=True, start_new_session=True
+    )
+    assert run.stdin is not None
+    run.stdin.write(json.dumps({"module": "rook_teardown", "arguments": arguments}))
+    run.stdin.close()
+    deadline = time.monotonic() + 300
+    while site.get("cephblockpool", "-n", NS):
+        assert run.poll() is None, "the run ended before the pool was gone"
+        assert time.monotonic() < deadline, "the pool stays"
+        time.sleep(0.1)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait(30)
+
+
+def test_afterwards_the_nodes_are_blank_and_a_second_run_changes_nothing(site: Site, consents: dict[str, Any]) -> None:
+    assert site.on_nodes("lvs --noheadings; wipefs --no-act --noheadings /dev/ubdb /dev/ubdc; ls -d /var/lib/rook") == ["", ""]
+    assert site.labels() == []
+    assert site.get("deployment,pod,secret,configmap,pvc", "-n", NS) == "configmap/kube-root-ca.crt"
+    assert site.get("storageclass", "ceph-block") == ""
+    assert site.get("pv", "kst-data") == ""
+    assert site.get("crd", "cephclusters.ceph.rook.io")
+    options = {**consents, "rook_teardown_confirm": "rook-ceph", "rook_teardown_consumers": [CLAIM]}
+    again = site.play("teardown_rook", **options)
+    assert again.status == 0, again.failures()
+    assert {numbers["changed"] for numbers in again.recap().values()} == {0}
+    next_one = site.play("prepare_disks", "--check")
+    assert next_one.status == 0, next_one.failures()
+    made = [entry for _task, result in next_one.tasks() for entry in result.get("entries", []) if "action" in entry]
+    assert {entry["verdict"] for entry in made if entry["kind"] == "disk"} == {"blank"}
+
+
+def test_what_an_operator_left_that_is_gone_is_finished_without_it(site: Site, teardown: Callable[..., ModuleRun]) -> None:
+    site.lab.exec("kubectl", "apply", "-f", "-", stdin=ORPHANS)
+    site.lab.kubectl("delete", "cephblockpool", "orphan", "-n", NS, "--wait=false")
+    done = teardown(confirm="rook-ceph", wait_timeout=60)
+    assert not done.status, done.output
+    released = {entry["kind"]: entry["released"] for entry in done["entries"] if "released" in entry}
+    assert released == {
+        "CephBlockPool": ["cephblockpool.ceph.rook.io"],
+        "CephCluster": ["cephcluster.ceph.rook.io"],
+        "Secret": ["ceph.rook.io/disaster-protection"],
+    }
+    assert site.get("cephblockpool,cephcluster,secret", "-n", NS) == ""
+    again = teardown(confirm="rook-ceph")
+    assert (again["changed"], again.actions()) == (False, {f"{NS}/rook-ceph": "unchanged"})
