@@ -207,9 +207,19 @@ emptying:
     line:
       description: The same for people.
       type: str
+    leaving:
+      description: Names of the OSDs that have not left yet.
+      type: list
+      elements: str
+    out:
+      description: Names of those that were still in when they were looked at.
+      type: list
+      elements: str
   sample:
     done: true
     line: "osd.3: safe to destroy"
+    leaving: [osd.3]
+    out: []
 operator_held:
   description:
     - Whether the operator is held now, or, in check mode, would be.

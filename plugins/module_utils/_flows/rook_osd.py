@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 from .._core.errors import BackendFailed, BadInput, CollError
@@ -45,8 +45,8 @@ class RookOsdFlow:
         self._ceph = CephJobs(api, clock, wanted.namespace)
         self._cluster: Mapping[str, Any] = {}
         self._operator: Mapping[str, Any] = {}
+        self._seen = Seen((), {}, _QUIET, {})
         self._found: dict[str, Leaving] = {}
-        self._told: Mapping[str, Any] = _QUIET
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any], api: KubeApi, clock: Clock) -> RookOsdFlow:
@@ -79,14 +79,17 @@ class RookOsdFlow:
         deployments = read_osds(self._api.list_all(self._deployments, _OSDS).objects)
         ledger = leaving.read_ledger(get_or_none(self._api, f"{self._configmaps}/{leaving.LEDGER}"))
         question = leaving.question(wanted.request, deployments, ledger, wanted.wait_seconds)
-        if question.osds or question.hosts:
-            self._told = self._ceph.ask(cluster, question)
-        return Seen(deployments, ledger, self._told, operator)
+        told = self._ceph.ask(cluster, question) if question.osds or question.hosts else _QUIET
+        return Seen(deployments, ledger, told, operator)
 
     def decide(self, seen: Seen) -> Plan:
         """Out, or away."""
-        self._found = {one.name: one for one in leaving.leaving(self._wanted.request, seen)}
+        self._look_at(seen)
         return (removal.plan_absent if self._wanted.absent else removal.plan_out)(self._wanted.request, seen)
+
+    def _look_at(self, seen: Seen) -> None:
+        self._seen = seen
+        self._found = {one.name: one for one in leaving.leaving(self._wanted.request, seen)}
 
     def execute(self, stage: Stage) -> Iterable[Outcome]:
         """All out together, so that no data moves to one that goes next; the rest one by one."""
@@ -107,7 +110,7 @@ class RookOsdFlow:
         found = list(self._found.values())
         made: dict[str, object] = {"operator_held": held}
         if not self._wanted.absent:
-            made["emptying"] = removal.emptying(found, self._told)
+            made["emptying"] = removal.emptying(found, self._seen.told)
         return made
 
     @property
@@ -130,7 +133,7 @@ class RookOsdFlow:
         asked = [(self._leaver(step).number, self._leaver(step).fsid) for step in steps]
         hosts = [leaving.crush_name(node) for node in self._wanted.request.nodes]
         try:
-            self._told = self._ceph.ask(self._cluster, Question("out", asked, hosts))
+            self._look_at(replace(self._seen, told=self._ceph.ask(self._cluster, Question("out", asked, hosts))))
         except CollError as exc:
             error = exc
         yield from (Outcome(step, error=error) for step in steps)

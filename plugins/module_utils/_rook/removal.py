@@ -79,17 +79,21 @@ def hold_patch(operator: Mapping[str, Any]) -> dict[str, Any]:
 
 def emptying(found: Sequence[Leaving], told: Mapping[str, Any]) -> dict[str, Any]:
     """How far the data has moved: ``done`` when Ceph calls each OSD safe to destroy, and a line for people."""
-    waiting = [one for one in found if one.state and not one.gone]
-    unsafe = [one for one in waiting if one.is_in or one.number not in told.get("safe", ())]
-    if not unsafe:
-        return {"done": True, "line": f"{_names(waiting)}: safe to destroy" if waiting else "there is nothing to move"}
+    here = [one for one in found if not one.gone]
+    waiting = [one for one in here if one.state]
+    unsafe = [one for one in waiting if one.is_in or one.number not in told["safe"]]
     groups = sum(int(one.state["pgs"]) for one in unsafe if one.state)
-    return {
-        "done": False,
-        "line": (
+    line = f"{_names(waiting)}: safe to destroy" if waiting else "there is nothing to move"
+    if unsafe:
+        line = (
             f"{_names(unsafe)}: not safe to destroy yet, {groups} placement groups on them; in the cluster {told['unclean']} are "
             f"not clean, {told['misplaced']} % of the objects misplaced, {told['degraded']} % degraded"
-        ),
+        )
+    return {
+        "done": not unsafe,
+        "line": line,
+        "leaving": [one.name for one in here],
+        "out": [one.name for one in waiting if one.is_in],
     }
 
 
