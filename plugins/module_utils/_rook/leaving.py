@@ -133,7 +133,7 @@ def leaving(request: Request, seen: Seen) -> list[Leaving]:
     missing = [one for one in found if not one.gone and one.fsid not in request.consent.get(one.number, ())]
     if missing:
         text = ", ".join(f"{{id: {one.number}, fsid: {one.fsid}}}" for one in missing)
-        told = " and ".join(f"{one.name} ({one.where}, {_holding(one)})" for one in missing)
+        told = ", ".join(f"{one.name} ({one.where}, {_holding(one)})" for one in missing)
         raise Refused(
             f"To take {told} away wants consent.",
             hint=f"If meant, add to the consent: [{text}].",
