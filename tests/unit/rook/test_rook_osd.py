@@ -310,7 +310,7 @@ def test_the_answer_of_a_large_cluster_fits_into_a_pods_message(tmp_path: Path, 
     racks = {f"storage-{number:03d}": f"rack-{number % 12}" for number in range(60)}
     ceph = FakeCeph(osds, racks=racks, pools=[(f"pool-{number}", 3, 0) for number in range(40)], domain="rack")
     world = World(ceph, tmp_path, monkeypatch)
-    with pytest.raises(Refused, match="To take osd.168 "):
+    with pytest.raises(Refused, match=r"To take osd\.168 "):
         run(world, nodes=["storage-007"])
 
 
