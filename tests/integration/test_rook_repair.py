@@ -11,8 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -129,12 +127,12 @@ def _disk_list() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def repair(fresh_lab: Lab) -> Iterator[Repair]:
+def repair(fresh_lab: Lab) -> Repair:
     found = Repair(fresh_lab)
     made = found.play("prepare_disks", "deploy_rook")
     assert made.status == 0, made.failures()
     found.ceph.command("rados", "--pool", "ceph-block", "put", "letter", "-", stdin=found.text)
-    yield found
+    return found
 
 
 def test_a_dead_disk_is_replaced_also_by_a_run_after_a_killed_one(repair: Repair) -> None:

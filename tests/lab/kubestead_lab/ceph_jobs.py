@@ -83,6 +83,7 @@ class Jobs:
             return
         host, container, folder = self._hosts[name], pod["spec"]["containers"][0], self._folder(pod)
         self._bind(pod, name)
+        self._clean(pod, host)  # what an earlier life of this program began
         self._mount(host, pod, container)
         words = {one["name"]: self._value(pod, one) for one in container.get("env") or []}
         for key, value in words.items():
