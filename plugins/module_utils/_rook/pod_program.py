@@ -37,8 +37,8 @@ def safe(ids):
 
 
 def stoppable(ids):
-    told = say(mgr, "osd ok-to-stop", ids=[str(one) for one in ids]) if ids else {}
-    return bool(told.get("ok_to_stop", {}).get("ok_to_stop"))
+    told = say(mgr, "osd ok-to-stop", ids=[str(one) for one in ids]).get("ok_to_stop") if ids else False
+    return bool(told.get("ok_to_stop") if isinstance(told, dict) else told)
 
 
 def osds():
