@@ -140,7 +140,7 @@ def test_a_dead_disk_is_replaced_also_by_a_run_after_a_killed_one(repair: Repair
     repair.swap()
     refused = repair.play("replace_disk", **REPLACE)
     assert refused.status != 0
-    assert f"add to the consent: [{{id: {number}, fsid: {fsid}}}]" in "".join(refused.failures())
+    assert f"add to the consent: [{{id: {number}, fsid: {fsid}}}]" in "".join(refused.failures()), refused.output
     assert number in repair.numbers()
     given = {**REPLACE, "kubestead_purge_consent": [{"id": int(number), "fsid": fsid}]}
     repair.play_until("held-replicas", "replace_disk", **given)
@@ -180,7 +180,7 @@ def test_a_node_leaves_with_its_disks(repair: Repair) -> None:
     given["kubestead_purge_consent"] = repair.module("rook_osd", nodes=[LEAVER])["error"]["consent"]
     refused = repair.play("remove_node", **given)
     assert refused.status != 0
-    assert "Set kubestead_disk_consent." in "".join(refused.failures())
+    assert "Set kubestead_disk_consent." in "".join(refused.failures()), refused.output
     assert len(repair.numbers()) == 4
     given["kubestead_disk_consent"] = {"wipe": _wipes(refused)}
     done = repair.play("remove_node", **given)
