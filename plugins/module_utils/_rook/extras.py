@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .._core.errors import BadInput, Refused
+from . import pod
 
 _SECTION = re.compile(r"(?:global|(?:mon|mgr|osd|mds|client)(?:\.[A-Za-z0-9._-]+)?)", re.ASCII)
 _SETTING = re.compile(r"[a-z][a-z0-9_]{0,79}", re.ASCII)
 # Rook sets these itself; another value would part the daemons from it.
 _OWNED = {"fsid", "keyring", "mon_host", "mon_initial_members", "public_addr", "cluster_addr"}
 _DASHBOARD_KEYS = {"enabled", "ssl", "port", "expose", "host", "path", "class_name", "tls_secret", "annotations", "parent_refs"}
-_KEYRING = "/etc/ceph/admin-keyring-store"
 
 
 def config_override(given: Mapping[str, Any], namespace: str) -> dict[str, Any]:
@@ -54,35 +54,9 @@ def _value(section: str, name: object, value: object) -> str:
 
 
 def toolbox(namespace: str, image: str) -> dict[str, Any]:
-    """A Deployment in which ``ceph`` works: the administrator's key and the monitors' addresses are those Rook keeps.
-
-    The image is the cluster's own, so that an upgrade takes it along.
-    """
+    """A Deployment in which ``ceph`` works. The image is the cluster's own, so that an upgrade takes it along."""
     labels = {"app": "rook-ceph-tools"}
-    container = {
-        "name": "rook-ceph-tools",
-        "image": image,
-        "command": ["sleep", "infinity"],
-        "env": [
-            {"name": "ROOK_CEPH_MON_HOST", "valueFrom": {"secretKeyRef": {"name": "rook-ceph-config", "key": "mon_host"}}},
-            {"name": "CEPH_ARGS", "value": f"-m $(ROOK_CEPH_MON_HOST) -k {_KEYRING}/keyring"},
-        ],
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 2016,
-            "runAsGroup": 2016,
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-        },
-        "volumeMounts": [{"name": "keyring", "mountPath": _KEYRING, "readOnly": True}],
-    }
-    pod = {
-        "serviceAccountName": "rook-ceph-default",
-        "dnsPolicy": "ClusterFirstWithHostNet",
-        "terminationGracePeriodSeconds": 1,
-        "containers": [container],
-        "volumes": [{"name": "keyring", "secret": {"secretName": "rook-ceph-admin-keyring"}}],
-    }
+    pod_spec = pod.around(pod.client("rook-ceph-tools", image, ["sleep", "infinity"], {}))
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -90,7 +64,7 @@ def toolbox(namespace: str, image: str) -> dict[str, Any]:
         "spec": {
             "replicas": 1,
             "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": pod},
+            "template": {"metadata": {"labels": labels}, "spec": pod_spec},
         },
     }
 

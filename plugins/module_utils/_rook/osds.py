@@ -16,9 +16,14 @@ _SET_LABEL = "ceph.rook.io/DeviceSet"
 
 @dataclass(frozen=True)
 class Osd:
-    """One OSD, as its Deployment tells: ``path`` as Rook found it, ``device_set`` where it stands on a claim."""
+    """One OSD, as its Deployment tells: ``path`` as Rook found it, ``device_set`` where it stands on a claim.
+
+    ``number`` is -1 and ``fsid`` empty where the Deployment does not say.
+    """
 
     name: str
+    number: int
+    fsid: str
     node: str
     path: str
     device_set: str
@@ -48,7 +53,16 @@ def _read(deployment: Mapping[str, Any]) -> Osd:
     ready = int(status.get("readyReplicas") or 0) >= wanted > 0
     current = int(status.get("observedGeneration") or 0) >= int(meta.get("generation") or 0)
     path = environment.get("ROOK_BLOCK_PATH", "")
-    return Osd(str(meta["name"]), str(node), path, str(labels.get(_SET_LABEL) or ""), ready and current)
+    number = str(labels.get("ceph-osd-id") or "")
+    return Osd(
+        name=str(meta["name"]),
+        number=int(number) if number.isdecimal() else -1,
+        fsid=environment.get("ROOK_OSD_UUID", ""),
+        node=str(node),
+        path=path,
+        device_set=str(labels.get(_SET_LABEL) or ""),
+        ready=ready and current,
+    )
 
 
 def osd_problems(cluster: Mapping[str, Any], deployments: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -97,6 +97,14 @@ def osd_program(osd: Osd) -> Program:
     )
 
 
+def secrets(mon_host: str, keyring: str) -> dict[str, dict[str, str]]:
+    """What Rook keeps for pods that talk to Ceph, by the Secret's name."""
+    return {
+        "rook-ceph-config": {"mon_host": mon_host, "mon_initial_members": "a"},
+        "rook-ceph-admin-keyring": {"keyring": keyring},
+    }
+
+
 def pod_status(pod: Mapping[str, Any], *, runs: bool, reason: str, restarts: int, now: str) -> dict[str, Any]:
     """What a kubelet would say of a pod; without what changes by time alone."""
     container = pod["spec"]["containers"][0]

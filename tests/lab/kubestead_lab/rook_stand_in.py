@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from kubestead_lab import ceph_image, control_plane
+from kubestead_lab.ceph_jobs import Jobs
 from kubestead_lab.ceph_nodes import ENTER, Host
 from kubestead_lab.ceph_operator import Operator
 from kubestead_lab.ceph_pods import Pods
@@ -57,12 +58,17 @@ def follow(lab: Lab) -> None:
     """Look, rest, look again."""
     api = KubeHttp(control_plane.folder_of(lab))
     hosts = {node.name: Host(lab, node, ceph_image.root_of(lab)) for node in NODES}
-    pods = Pods(api, hosts)
-    operator = Operator(api, hosts, pods.look)
+    pods, jobs = Pods(api, hosts), Jobs(api, hosts)
+
+    def kubelets() -> None:
+        pods.look()
+        jobs.look()
+
+    operator = Operator(api, hosts, kubelets)
     complaint = ""
     while True:
         try:
-            pods.look()
+            kubelets()
             operator.look()
             complaint = ""
         except (ApiError, Away, OSError) as problem:
