@@ -10,7 +10,7 @@ from typing import Any, Callable
 from ansible.errors import AnsibleFilterError
 
 from ..module_utils._core.filters import as_filter, problems_of
-from ..module_utils._rook import cluster, health, helm, manifests, plan, versions
+from ..module_utils._rook import cluster, health, helm, manifests, plan, upgrade, versions
 
 _filter = functools.partial(as_filter, error=AnsibleFilterError)
 
@@ -34,4 +34,6 @@ class FilterModule:
             "rook_operator_problems": problems_of(manifests.check_install),
             "rook_release": _filter(versions.release_facts),
             "rook_same_storage": _filter(cluster.same_storage),
+            "rook_upgrade_plan": _filter(upgrade.upgrade_plan),
+            "rook_upgrade_problems": problems_of(upgrade.upgrade_plan),
         }
