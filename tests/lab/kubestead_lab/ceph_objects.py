@@ -196,3 +196,9 @@ def version_of(versions: Mapping[str, Any]) -> str:
     """`ceph version 20.2.4 (…)` -> 20.2.4-0, as Rook writes it."""
     found = sorted(text.split()[2] for text in versions.get("overall", {}))
     return f"{found[0]}-0" if found else ""
+
+
+def renamed(text: str, counts: Mapping[str, int]) -> dict[str, int]:
+    """`ceph version 20.2.4 (7f79) tentacle` with each of the other numbers in its place."""
+    first, second, _number, rest = text.split(" ", 3)
+    return {f"{first} {second} {number} {rest}": count for number, count in counts.items()}

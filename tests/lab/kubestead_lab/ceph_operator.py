@@ -255,7 +255,7 @@ class Operator:
         home, now = self._home(cluster), stamp()
         before = (cluster.get("status") or {}).get("ceph") or {}
         try:
-            told, versions = json.loads(home.monitor("status")), json.loads(home.monitor("versions"))
+            told, versions = json.loads(home.monitor("status")), self._versions(home)
             classes = json.loads(home.monitor("osd crush class ls"))
             planned = len(json.loads(home.monitor("osd ls")))
         except (Away, CommandFailed) as problem:
@@ -269,6 +269,16 @@ class Operator:
         for kind, counted in (before.get("versions") or {}).items():
             part["versions"][kind] = {**dict.fromkeys(counted), **part["versions"].get(kind, {})}
         self._tell(cluster, ceph=part, version=image, storage=storage)
+
+    @staticmethod
+    def _versions(home: Host) -> dict[str, dict[str, int]]:
+        """`ceph versions`, with the numbers by which the daemons call themselves."""
+        told: dict[str, dict[str, int]] = json.loads(home.monitor("versions"))
+        for kind in set(told) - {"overall"}:
+            short = json.loads(home.monitor(f"{kind} count-metadata", property="ceph_version_short"))
+            told[kind] = ceph_objects.renamed(next(iter(told[kind])), short) if told[kind] else {}
+        every = [one for kind in set(told) - {"overall"} for one in told[kind].items()]
+        return {**told, "overall": {text: sum(count for name, count in every if name == text) for text, _count in every}}
 
     def _pools(self, cluster: Mapping[str, Any]) -> None:
         home = self._home(cluster)

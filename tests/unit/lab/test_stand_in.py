@@ -97,6 +97,11 @@ def test_a_change_of_health_is_dated(health: str, changed: str, previous: str) -
     assert (made["lastChecked"], made["lastChanged"], made["previousHealth"]) == (NOW, changed, previous)
 
 
+def test_daemons_are_counted_by_the_release_they_are_told_to_be() -> None:
+    old = VERSION.replace("20.2.4", "20.2.2")
+    assert ceph_objects.renamed(VERSION, {"20.2.2": 1, "20.2.4": 2}) == {old: 1, VERSION: 2}
+
+
 def test_silence_of_ceph_is_an_error_with_the_word_error() -> None:
     made = ceph_objects.unreached({"fsid": "f", "health": "HEALTH_OK", "details": {}}, "timed out", NOW)
     assert (made["health"], list(made["details"]), made["fsid"], made["lastChecked"]) == ("HEALTH_ERR", ["error"], "f", NOW)
