@@ -22,7 +22,7 @@ import pytest
 import yaml
 
 from integration import downloads
-from integration.ceph_driver import WARNINGS, Ceph
+from integration.ceph_driver import Ceph
 from integration.conftest import LAB, Lab, ansible_env, lab_of_its_own
 
 pytestmark = [pytest.mark.nodes, pytest.mark.slow]
@@ -76,8 +76,6 @@ class Old:
             "rook_cluster_mgrs": 1,
             "rook_cluster_ceph_config": {"global": {"osd_pool_default_size": 2}},
             "rook_cluster_block_pools": [{"name": "ceph-block", "replicas": 2}],
-            # What Debian's Ceph says of itself for good, whatever release it is told to be.
-            "rook_cluster_allowed_warnings": list(WARNINGS),
             **(release if old else {}),
         }
         names = []

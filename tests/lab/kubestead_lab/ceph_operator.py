@@ -219,7 +219,9 @@ class Operator:
             home.monitor("mon set", name="auth_allowed_ciphers", value="aes,aes256k")
         for name, value in wanted.items():
             home.monitor("config set", who="mon", name=name, value=value)
-        for user in ("client.csi-rbd-node", "client.csi-rbd-provisioner"):
+        there = {one["entity"] for one in json.loads(home.monitor("auth ls"))["auth_dump"]}
+        # Another type makes no other key of one that is there.
+        for user in sorted({"client.csi-rbd-node", "client.csi-rbd-provisioner"} - there):
             caps = ["mon", "profile rbd", "osd", "profile rbd"]
             home.monitor("auth get-or-create", entity=user, caps=caps, **({"key_type": kind} if kind else {}))
 
