@@ -192,9 +192,9 @@ def test_check_mode_tells_every_step_and_takes_none(old: Old, world: World) -> N
     assert told.status == 0, told.failed
     assert [step.partition(":")[0] for step in told.shown[0]] == [
         "resource definitions, roles, operators and storage drivers",
-        "4 daemons to Rook 1.20.6",
+        "daemons to Rook 1.20.6",
         "Ceph's image",
-        "4 daemons to Ceph 20.2.4",
+        "daemons to Ceph 20.2.4",
         "keys of the daemons",
         "type of the storage drivers' keys",
         "toolbox",

@@ -103,9 +103,11 @@ def daemon_problems(cluster: Mapping[str, Any], daemons: Sequence[Daemon], targe
     problems += _others(f"Rook {target.rook}", [one for one in daemons if target.rook and one.rook != target.rook], daemons)
     old = [one for one in daemons if target.ceph and one.ceph and one.ceph != target.ceph]
     problems += _others(f"Ceph {target.ceph}", old, daemons)
-    for version, number in sorted(reported_ceph(cluster).items()):
+    reported = reported_ceph(cluster)
+    for version, number in sorted(reported.items()):
         if target.ceph and shown(version) != target.ceph:
-            problems.append(f"{number} daemons say that they are Ceph {shown(version) or 'of no release'}")
+            what = f"Ceph {shown(version) or 'of no release'}"
+            problems.append(f"{number} of {sum(reported.values())} daemons say that they are {what}")
     problems += [f"{one.name} is being replaced" for one in daemons if not one.settled]
     for kind, key in read_keys(cluster).items():
         if key.generation < target.key_generation:

@@ -206,7 +206,7 @@ def _steps(ground: Ground, rotation: Rotation) -> list[str]:
 
 
 def _of_daemons(wanted: str, names: Sequence[str]) -> list[str]:
-    return [f"{len(names)} daemons to {wanted}: {', '.join(names)}"] if names else []
+    return [f"daemons to {wanted}: {', '.join(names)}"] if names else []
 
 
 def _has_single_copies(values: Mapping[str, Any]) -> bool:

@@ -91,7 +91,7 @@ def test_what_is_not_there_yet_is_told_in_its_order() -> None:
     assert daemons.daemon_problems(seen, behind, replace(DONE, key_generation=2)) == [
         "1 of 2 daemons are not of Rook 1.20.6, such as rook-ceph-osd-0",
         "1 of 2 daemons are not of Ceph 20.2.4, such as rook-ceph-osd-0",
-        "1 daemons say that they are Ceph 20.2.2",
+        "1 of 4 daemons say that they are Ceph 20.2.2",
         "rook-ceph-osd-1 is being replaced",
         "the key of mon is of generation 1, not 2",
         "the key of osd is of generation 1, not 2",
