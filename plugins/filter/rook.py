@@ -11,6 +11,7 @@ from ansible.errors import AnsibleFilterError
 
 from ..module_utils._core.filters import as_filter, problems_of
 from ..module_utils._rook import cluster, health, helm, manifests, node_remains, plan, versions
+from ..module_utils._rook import cluster, health, helm, manifests, plan, upgrade, versions
 
 _filter = functools.partial(as_filter, error=AnsibleFilterError)
 
@@ -36,4 +37,6 @@ class FilterModule:
             "rook_release": _filter(versions.release_facts),
             "rook_same_storage": _filter(cluster.same_storage),
             "rook_shared_groups": _filter(node_remains.shared_groups),
+            "rook_upgrade_plan": _filter(upgrade.upgrade_plan),
+            "rook_upgrade_problems": problems_of(upgrade.upgrade_plan),
         }

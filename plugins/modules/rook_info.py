@@ -22,8 +22,8 @@ description:
     the prepare jobs say about devices without an OSD.
   - Changes nothing, and an unhealthy cluster is no failure of the module.
 notes:
-  - One look at the health takes two requests, four with O(drivers); a look for O(gather=plan) takes ten. Nothing is asked of
-    the pods.
+  - One look at the health takes two requests, four with O(drivers); a look for O(gather=plan) takes ten, one for
+    O(gather=daemons) takes one. Nothing is asked of the pods.
 extends_documentation_fragment:
   - kubestead.platform.attributes
   - kubestead.platform.attributes.actiongroup_k8s
@@ -46,12 +46,14 @@ options:
     type: str
   gather:
     description:
-      - V(health) judges the cluster. V(plan) reads what a new CephCluster has to be checked against.
+      - V(health) judges the cluster. V(plan) reads what a new CephCluster has to be checked against. V(daemons) reads which
+        Rook and which Ceph each daemon is of.
     type: list
     elements: str
     choices:
       - health
       - plan
+      - daemons
     default:
       - health
   allowed_warnings:
@@ -82,6 +84,31 @@ options:
       - Seconds between two looks.
     type: int
     default: 5
+  wanted_daemons:
+    description:
+      - What each daemon has to be of for the cluster to be healthy, by the labels of its Deployment and by its own word.
+    type: dict
+    suboptions:
+      rook:
+        description:
+          - Release of Rook, such as V(1.20.6).
+        type: str
+        default: ""
+      ceph:
+        description:
+          - Release of Ceph, such as V(20.2.4).
+        type: str
+        default: ""
+      key_generation:
+        description:
+          - Generation that the keys of the daemons and of the administrator must have reached.
+        type: int
+        default: 0
+  rotating_keys:
+    description:
+      - Whether Ceph's two errors about old keys of daemons may stand, because these keys are about to be replaced.
+    type: bool
+    default: false
   known_line:
     description:
       - A line of progress, RV(ceph.line), that is known already. The module then returns as soon as there is another one,
@@ -189,6 +216,29 @@ operator_image:
     - Image of the operator's Deployment, or nothing when there is none.
   returned: when O(gather) has V(plan)
   type: str
+clusters:
+  description:
+    - Namespace and name of each CephCluster of the server.
+  returned: when O(gather) has V(plan)
+  type: list
+  elements: str
+  sample: [rook-ceph/rook-ceph]
+daemons:
+  description:
+    - The daemons of the cluster, by their Deployments.
+  returned: when O(gather) has V(daemons)
+  type: list
+  elements: dict
+  sample:
+    - name: rook-ceph-osd-0
+      rook: 1.20.6
+      ceph: 20.2.4
+      settled: true
+toolbox_image:
+  description:
+    - Image of the toolbox, or nothing when there is none.
+  returned: when O(gather) has V(daemons)
+  type: str
 storage_classes:
   description:
     - The StorageClass objects.
@@ -198,7 +248,7 @@ storage_classes:
 cluster:
   description:
     - The CephCluster, or nothing when there is none.
-  returned: always
+  returned: when O(gather) has V(health) or V(plan)
   type: dict
 """
 
@@ -216,12 +266,21 @@ SPEC: dict[str, dict[str, Any]] = {
     "namespace": {"type": "str", "default": "rook-ceph"},
     "name": {"type": "str", "default": "rook-ceph"},
     "operator_namespace": {"type": "str"},
-    "gather": {"type": "list", "elements": "str", "choices": ["health", "plan"], "default": ["health"]},
+    "gather": {"type": "list", "elements": "str", "choices": ["health", "plan", "daemons"], "default": ["health"]},
     "allowed_warnings": {"type": "list", "elements": "str", "default": []},
     "drivers": {"type": "list", "elements": "str", "default": []},
     "max_status_age": {"type": "int", "default": 300},
     "wait_timeout": {"type": "int", "default": 0},
     "interval": {"type": "int", "default": 5},
+    "wanted_daemons": {
+        "type": "dict",
+        "options": {
+            "rook": {"type": "str", "default": ""},
+            "ceph": {"type": "str", "default": ""},
+            "key_generation": {"type": "int", "default": 0, "no_log": False},
+        },
+    },
+    "rotating_keys": {"type": "bool", "default": False, "no_log": False},
     "known_line": {"type": "str", "no_log": False},
 }
 

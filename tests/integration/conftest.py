@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Optional
@@ -110,17 +111,25 @@ def lab() -> Lab:
     return Lab()
 
 
-@pytest.fixture(scope="module")
-def fresh_lab() -> Iterator[Lab]:
-    """A lab of its own, beside the other one, that begins with nothing in it and ends with the module's tests."""
+@contextmanager
+def lab_of_its_own(*parts: str) -> Iterator[Lab]:
+    """A lab beside the other one, of these parts or of all, that begins with nothing in it and ends with the block."""
     with pytest.MonkeyPatch.context() as patch:
         # Another name lets two checkouts test on one machine.
         patch.setenv("KUBESTEAD_LAB_NAME", os.environ.get("KUBESTEAD_FRESH_LAB_NAME", "kubestead-fresh"))
-        subprocess.run([str(LAB), "reset"], check=True, timeout=2400)
+        only = ["--only", ",".join(parts)] if parts else []
+        subprocess.run([str(LAB), "reset", *only], check=True, timeout=2400)
         try:
             yield Lab()
         finally:
             subprocess.run([str(LAB), "down"], check=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def fresh_lab() -> Iterator[Lab]:
+    """A lab of its own that ends with the module's tests."""
+    with lab_of_its_own() as lab:
+        yield lab
 
 
 @pytest.fixture(scope="session")

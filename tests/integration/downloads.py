@@ -8,13 +8,17 @@ Each function is also called where its result is used, and does nothing when all
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
+from kubestead_lab import golang
 from kubestead_lab.packages import install
+from kubestead_lab.settings import ROOK_BEFORE, lab_from
 
-FOLDER = Path(__file__).resolve().parents[2] / ".cache" / "javascript"
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / ".cache" / "javascript"
 CLIENT = "@kubernetes/client-node@1.4.0"
 
 
@@ -43,7 +47,16 @@ def browser() -> None:
     install(("browser",), FOLDER.parent / "browser.log")
 
 
+def rook_before() -> Path:
+    """The manifests of the release that an upgrade begins from."""
+    lab = lab_from(os.environ, ROOT)
+    lab.logs.mkdir(parents=True, exist_ok=True)
+    golang.ensure_rook(lab, ROOK_BEFORE)
+    return golang.rook_manifests(lab, ROOK_BEFORE)
+
+
 if __name__ == "__main__":
     signature_tools()
     javascript_client()
     browser()
+    rook_before()

@@ -5,19 +5,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Callable, Optional, Protocol
 
 from .._core import pool
-from .._core.errors import BadInput, CollError
+from .._core.errors import BackendFailed, BadInput, CollError
 from .._core.plan import Plan, Stage
 from .._core.ports import KubeApi, get_or_none
 from .._core.run import Outcome, Run
-from .._rook import health, reasons
+from .._rook import daemons, health, reasons
 from .._rook.osds import read_osds
 
 _PREPARE = "app=rook-ceph-osd-prepare"
-_OSDS = {"labelSelector": "app=rook-ceph-osd"}
+_OSD = "rook-ceph-osd"
+_OSDS = {"labelSelector": f"app={_OSD}"}
 _TELL_EVERY = 15.0
 _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 # Kinds whose presence decides what may be rendered.
@@ -82,7 +83,14 @@ class RookInfoFlow:
         """The flow of a task; raises BadInput."""
         if params["interval"] < 1 or params["max_status_age"] < 1:
             raise BadInput("interval and max_status_age are seconds, from 1.")
-        rules = health.Rules(frozenset(params["allowed_warnings"]), params["max_status_age"], tuple(params["drivers"]))
+        target = params["wanted_daemons"]
+        rules = health.Rules(
+            allowed_warnings=frozenset(params["allowed_warnings"]),
+            max_age=params["max_status_age"],
+            drivers=tuple(params["drivers"]),
+            target=daemons.Target(**target) if target else None,
+            rotating_keys=params["rotating_keys"],
+        )
         wanted = Wanted(
             namespace=params["namespace"],
             name=params["name"],
@@ -98,7 +106,9 @@ class RookInfoFlow:
     def observe(self) -> Found:
         """The plan's facts and the health, each only if asked."""
         if "plan" in self._wanted.gather:
-            self._found.facts = self._plan_facts()
+            self._found.facts.update(self._plan_facts())
+        if "daemons" in self._wanted.gather:
+            self._found.facts.update(self._daemon_facts())
         if "health" in self._wanted.gather:
             self._await()
         return self._found
@@ -129,9 +139,29 @@ class RookInfoFlow:
             "namespace_exists": lambda: get_or_none(self._api, f"/api/v1/namespaces/{wanted.namespace}") is not None,
             "operator_image": lambda: _image(get_or_none(self._api, deployment)),
             "storage_classes": lambda: list(self._api.list_all("/apis/storage.k8s.io/v1/storageclasses").objects),
-            "cluster": self._cluster,
+            "clusters": self._clusters,
         }
-        return self._together(reads)
+        made = self._together(reads)
+        clusters = {_place(one): one for one in made["clusters"]}
+        return {**made, "clusters": sorted(clusters), "cluster": clusters.get(f"{wanted.namespace}/{wanted.name}")}
+
+    def _daemon_facts(self) -> dict[str, Any]:
+        """One LIST of all Deployments of the cluster's namespace."""
+        found = self._deployments()
+        read = daemons.read_daemons(found, self._wanted.namespace)
+        return {"daemons": [asdict(one) for one in read], "toolbox_image": daemons.toolbox_image(found)}
+
+    def _deployments(self, query: Optional[Mapping[str, str]] = None) -> tuple[Mapping[str, Any], ...]:
+        return self._api.list_all(f"/apis/apps/v1/namespaces/{self._wanted.namespace}/deployments", query).objects
+
+    def _clusters(self) -> tuple[Mapping[str, Any], ...]:
+        """Of all namespaces; none where the server does not know the kind."""
+        try:
+            return self._api.list_all("/apis/ceph.rook.io/v1/cephclusters").objects
+        except BackendFailed as exc:
+            if exc.facts.get("status") == 404:
+                return ()
+            raise
 
     def _together(self, reads: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
         made: dict[str, Any] = {}
@@ -172,10 +202,9 @@ class RookInfoFlow:
 
     def _witnesses(self) -> health.Witnesses:
         wanted = self._wanted
-        apps = "/apis/apps/v1/namespaces"
         reads: dict[str, Callable[[], Any]] = {
             "cluster": self._cluster,
-            "osds": lambda: self._api.list_all(f"{apps}/{wanted.namespace}/deployments", _OSDS).objects,
+            "deployments": lambda: self._deployments(None if wanted.rules.target else _OSDS),
             "drivers": self._drivers if wanted.rules.drivers else tuple,
         }
         read = self._together(reads)
@@ -184,7 +213,9 @@ class RookInfoFlow:
                 f"There is no CephCluster {wanted.name!r} in the namespace {wanted.namespace!r}.",
                 hint="Make it with rook_cluster.",
             )
-        return health.Witnesses(read["cluster"], read["osds"], read["drivers"], self._clock.seconds())
+        osds = [one for one in read["deployments"] if (one["metadata"].get("labels") or {}).get("app") == _OSD]
+        running = daemons.read_daemons(read["deployments"], wanted.namespace) if wanted.rules.target else ()
+        return health.Witnesses(read["cluster"], osds, read["drivers"], self._clock.seconds(), running)
 
     def _drivers(self) -> tuple[Mapping[str, Any], ...]:
         base = f"/apis/apps/v1/namespaces/{self._wanted.operator_namespace}"
@@ -215,6 +246,10 @@ def _node(thing: Mapping[str, Any]) -> dict[str, Any]:
         "spec": {key: spec[key] for key in ("unschedulable", "taints") if key in spec},
         "status": {"nodeInfo": {"kernelVersion": info.get("kernelVersion", "")}},
     }
+
+
+def _place(thing: Mapping[str, Any]) -> str:
+    return f"{thing['metadata']['namespace']}/{thing['metadata']['name']}"
 
 
 def _image(deployment: Optional[Mapping[str, Any]]) -> Optional[str]:

@@ -16,6 +16,8 @@ from .versions import DEFAULT, knows_key_type
 
 # Warnings that stand for good while keys are of the type aes.
 KEY_WARNINGS = ("AUTH_INSECURE_CLIENT_KEY_TYPE", "AUTH_INSECURE_KEYS_ALLOWED", "AUTH_INSECURE_KEYS_CREATABLE")
+# Stands for two or three hours after the keys of the daemons were replaced.
+ROTATION_WARNING = "AUTH_INSECURE_ROTATING_SERVICE_KEY_TYPE"
 _KEY_TYPES = ("auto", "", "aes", "aes256k")
 _OWN_FIELDS = {
     "storage": "Change the disk lists of the hosts, and rook_cluster_storage_config.",
@@ -106,7 +108,7 @@ def choose_key_type(wanted: str, rook: str, kube_nodes: Sequence[KubeNode], pres
         return ""
     old = old_kernels(kube_nodes)
     if wanted == "auto":
-        return _key_type_of(present) if present else ("aes" if old else "")
+        return str(cephx_of(present, "csi").get("keyType") or "") if present else ("aes" if old else "")
     if wanted != "aes" and old:
         raise Refused(
             f"The nodes {', '.join(old)} have a kernel below 7.0, which mounts with keys of the type aes only.",
@@ -116,9 +118,16 @@ def choose_key_type(wanted: str, rook: str, kube_nodes: Sequence[KubeNode], pres
     return wanted
 
 
-def _key_type_of(cluster: Mapping[str, Any]) -> str:
-    csi = (((cluster.get("spec") or {}).get("security") or {}).get("cephx") or {}).get("csi") or {}
-    return str(csi.get("keyType") or "")
+def cephx_of(cluster: Mapping[str, Any], whose: str) -> Mapping[str, Any]:
+    """What a cluster's object asks of the keys of ``csi`` or ``daemon``."""
+    return (((cluster.get("spec") or {}).get("security") or {}).get("cephx") or {}).get(whose) or {}
+
+
+def warnings_of_keys(key_type: str, cluster: Optional[Mapping[str, Any]]) -> set[str]:
+    """Warnings that stand because of the drivers' keys, and for a while because those of the daemons were replaced."""
+    names = set(KEY_WARNINGS) if key_type == "aes" else set()
+    replaced = int(cephx_of(cluster or {}, "daemon").get("keyGeneration") or 0) > 1
+    return names | ({ROTATION_WARNING} if replaced else set())
 
 
 def check_against_present(made: Mapping[str, Any], present: Optional[Mapping[str, Any]]) -> None:
@@ -139,7 +148,18 @@ def check_against_present(made: Mapping[str, Any], present: Optional[Mapping[str
             f"rook_cluster_network is {now!r}, and the cluster uses {was!r}.",
             hint="The network cannot be changed after the start.",
         )
+    _refuse_other_ceph(old, new)
     _refuse_other_storage(present_storage(present), new["storage"])
+
+
+def _refuse_other_ceph(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """Another registry is another image and the same Ceph."""
+    was, now = (str((spec.get("cephVersion") or {}).get("image") or "") for spec in (old, new))
+    if was and was.rpartition(":")[2] != now.rpartition(":")[2]:
+        raise Refused(
+            f"The cluster's Ceph image is {was}, and this run is for {now}.",
+            hint="Run the playbook kubestead.platform.upgrade_rook, or set rook_cluster_image to the image that runs.",
+        )
 
 
 def _refuse_other_storage(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

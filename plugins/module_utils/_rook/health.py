@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Optional
 
+from .daemons import Daemon, Target, daemon_problems
 from .osds import osd_problems, running_osds
 from .storage import planned_osds
 
@@ -20,25 +21,33 @@ from .storage import planned_osds
 _DATA_CHECKS = ("PG_", "OBJECT_", "SLOW_OPS")
 _HARMLESS = ("PG_NOT_SCRUBBED", "PG_NOT_DEEP_SCRUBBED")
 _UNREACHED = "error"
+# Errors about old keys of daemons, which go away when these keys are replaced.
+_KEY_ERRORS = ("AUTH_INSECURE_SERVICE_KEY_TYPE", "AUTH_INSECURE_SERVICE_TICKETS")
 
 
 @dataclass(frozen=True)
 class Witnesses:
-    """What was read at one moment; ``now`` in seconds since the epoch."""
+    """What was read at one moment; ``now`` in seconds since the epoch. ``daemons`` are of interest only with a target."""
 
     cluster: Mapping[str, Any]
     osds: Sequence[Mapping[str, Any]]
     drivers: Sequence[Mapping[str, Any]]
     now: float
+    daemons: Sequence[Daemon] = ()
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What is asked: warnings that may stand, the age a status may have in seconds, storage drivers that must be ready."""
+    """What is asked: warnings that may stand, the age a status may have in seconds, storage drivers that must be ready.
+
+    In an upgrade also what each daemon has to be, and that errors about keys may stand which are about to be replaced.
+    """
 
     allowed_warnings: frozenset[str] = frozenset()
     max_age: float = 300.0
     drivers: tuple[str, ...] = ()
+    target: Optional[Target] = None
+    rotating_keys: bool = False
 
 
 def judge(seen: Witnesses, rules: Rules) -> dict[str, Any]:
@@ -46,10 +55,11 @@ def judge(seen: Witnesses, rules: Rules) -> dict[str, Any]:
     status = seen.cluster.get("status") or {}
     ceph = status.get("ceph") or {}
     checks: tuple[Iterable[str], ...] = (
+        daemon_problems(seen.cluster, seen.daemons, rules.target) if rules.target else (),
         _phase(seen.cluster, status),
         _freshness(ceph, seen.now, rules.max_age),
         osd_problems(seen.cluster, seen.osds),
-        _health(ceph, rules.allowed_warnings),
+        _health(ceph, rules),
         _drivers(seen.drivers, rules.drivers),
     )
     problems = [problem for check in checks for problem in check]
@@ -95,27 +105,29 @@ def _freshness(ceph: Mapping[str, Any], now: float, max_age: float) -> Iterable[
         yield f"Ceph's status is {age:.0f} s old: the operator does not run, or cannot reach Ceph"
 
 
-def _health(ceph: Mapping[str, Any], allowed: frozenset[str]) -> Iterable[str]:
+def _health(ceph: Mapping[str, Any], rules: Rules) -> Iterable[str]:
     health, details = ceph.get("health"), ceph.get("details") or {}
     if _UNREACHED in details:
         yield f"the operator cannot reach Ceph: {details[_UNREACHED].get('message')}"
         return
-    stands = [name for name in sorted(details) if _stands(name, details[name], allowed)]
+    stands = [name for name in sorted(details) if _stands(name, details[name], rules)]
     for name in stands:
         yield f"{name}: {details[name].get('message')}"
     if health not in ("HEALTH_OK", "HEALTH_WARN"):
-        if not stands:
+        if not stands and not (rules.rotating_keys and set(details) & set(_KEY_ERRORS)):
             yield f"health {health or 'unknown'}"
     elif health == "HEALTH_WARN" and not details:
         yield "health HEALTH_WARN without a reason"
 
 
-def _stands(name: str, detail: Mapping[str, Any], allowed: frozenset[str]) -> bool:
+def _stands(name: str, detail: Mapping[str, Any], rules: Rules) -> bool:
     """Whether a check keeps the cluster from being healthy; an error always does, and so does data that is not safe."""
+    if rules.rotating_keys and name in _KEY_ERRORS:
+        return False
     if detail.get("severity") != "HEALTH_WARN":
         return True
     about_data = name.startswith(_DATA_CHECKS) and name not in _HARMLESS
-    return about_data or name not in allowed
+    return about_data or name not in rules.allowed_warnings
 
 
 def _drivers(workloads: Iterable[Mapping[str, Any]], wanted: Iterable[str]) -> Iterable[str]:

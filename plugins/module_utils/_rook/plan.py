@@ -77,7 +77,7 @@ def cluster_plan(values: Mapping[str, Any], reports: Sequence[Mapping[str, Any]]
         "cluster": object_,
         "osds": planned_osds(storage),
         "image": image,
-        "allowed_warnings": _allowed(values, key_type, after),
+        "allowed_warnings": _allowed(values, key_type, after, seen.cluster),
     }
 
 
@@ -90,7 +90,7 @@ def _can_be_judged(thing: Mapping[str, Any], seen: Seen) -> bool:
 def _check_versions(values: Mapping[str, Any], rook: str, image: str, seen: Seen) -> None:
     versions.release(rook)
     versions.check_kubernetes(rook, seen.kubernetes)
-    versions.check_operator(rook, seen.operator_image)
+    (versions.check_kept if seen.cluster else versions.check_operator)(rook, seen.operator_image)
     versions.check_ceph(rook, image, allow_unsupported=bool(values.get("allow_unsupported_ceph")))
 
 
@@ -177,9 +177,11 @@ def _device_classes(nodes: Sequence[Mapping[str, Any]]) -> frozenset[str]:
     return frozenset() if "" in found else frozenset(found)
 
 
-def _allowed(values: Mapping[str, Any], key_type: str, after: Sequence[Mapping[str, Any]]) -> list[str]:
+def _allowed(
+    values: Mapping[str, Any], key_type: str, after: Sequence[Mapping[str, Any]], present: Optional[Mapping[str, Any]]
+) -> list[str]:
     """Warnings by name: the user's, those of old keys, and that of a pool without a second copy."""
-    names = set(values.get("allowed_warnings") or []) | (set(cluster.KEY_WARNINGS) if key_type == "aes" else set())
+    names = set(values.get("allowed_warnings") or []) | cluster.warnings_of_keys(key_type, present)
     single = any(
         (one.get("spec") or {}).get("replicated", {}).get("size") == 1 for one in after if one["kind"] == "CephBlockPool"
     )

@@ -22,6 +22,8 @@ SOURCES = {
     "images": "deploy/examples/images.txt",
     "drivers_chart": "deploy/charts/rook-ceph/Chart.yaml, the version of the subchart ceph-csi-operator",
     "key_type_from": "Documentation/CRDs/Cluster/ceph-cluster-crd.md and deploy/examples/crds.yaml",
+    "charts_from": "Documentation/Upgrade/rook-upgrade.md",
+    "keys_from": "Documentation/Storage-Configuration/Advanced/cephx-key-rotation.md",
     "checksums": "SHA-256 of deploy/examples/*.yaml in the Go module, whose sum Go's checksum database holds",
 }
 
@@ -30,7 +32,8 @@ SOURCES = {
 class Release:
     """A release of Rook and what goes with it; other patches of its line share all but the operator image and checksums.
 
-    One without checksums is there for clusters that come from it: this collection's tests do not install it.
+    One without checksums is there for clusters that come from it: this collection's tests do not install it. Charts take the
+    step to this line from ``charts_from`` on only.
     """
 
     rook: str
@@ -40,6 +43,7 @@ class Release:
     key_type_from: Version
     images: Mapping[str, str]
     checksums: Mapping[str, str] = field(default_factory=dict)
+    charts_from: Version = ()
 
     @property
     def line(self) -> Version:
@@ -73,6 +77,7 @@ RELEASES = (
             "csi-operator.yaml": "de0bf9160c8370220353d7140a4b60ee6d4b8eda5e260f395fd00cbdc1059ffb",
             "operator.yaml": "c69bb7309b6dfc34a1eeab658a1f9c825c7d156fb26dc1a6a824f6a9735761a4",
         },
+        charts_from=(1, 19, 5),
     ),
     Release(
         rook="1.19.10",
@@ -84,6 +89,8 @@ RELEASES = (
     ),
 )
 DEFAULT = RELEASES[0].rook
+# The first Ceph of each major whose keys of daemons cannot be forged from a ticket (CVE-2025-30156): older keys are replaced.
+KEYS_FROM: Mapping[int, Version] = {19: (19, 2, 6), 20: (20, 2, 4)}
 # From this line on Rook prepares volumes the way Ceph does, and a volume may have a database volume.
 VOLUMES_FROM: Version = (1, 20)
 
@@ -157,10 +164,16 @@ def ceph_version(image: str) -> Version:
 
 def check_ceph(rook: str, image: str, *, allow_unsupported: bool = False) -> Version:
     """The version of the image, if this Rook accepts it; raises BadInput and Refused."""
-    version, row = ceph_version(image), release(rook)
-    floor = row.ceph_floors.get(version[0])
+    version = ceph_version(image)
+    check_running_ceph(rook, version, allow_unsupported=allow_unsupported)
+    return version
+
+
+def check_running_ceph(rook: str, version: Version, *, allow_unsupported: bool = False) -> None:
+    """Raises Refused for a Ceph that this Rook does not accept."""
+    floor = release(rook).ceph_floors.get(version[0])
     if floor is None and not allow_unsupported:
-        known = " and ".join(str(major) for major in row.ceph_floors)
+        known = " and ".join(str(major) for major in release(rook).ceph_floors)
         raise Refused(
             f"Ceph {shown(version)} is not supported by Rook {rook or DEFAULT}.",
             hint=f"It takes Ceph {known}; rook_cluster_allow_unsupported_ceph takes others at your risk.",
@@ -169,19 +182,51 @@ def check_ceph(rook: str, image: str, *, allow_unsupported: bool = False) -> Ver
         raise Refused(
             f"Ceph {shown(version)} is older than Rook {rook or DEFAULT} takes.", hint=f"Use {shown(floor)} or newer."
         )
-    return version
+
+
+def operator_version(image: Optional[str]) -> Optional[Version]:
+    """The release an operator's image is of; None without an image, or when its tag names no release."""
+    tag = re.search(r":v?(\d+)\.(\d+)\.(\d+)(?![\w.])", image or "", re.ASCII)
+    return tuple(int(part) for part in tag.groups()) if tag else None
 
 
 def check_operator(rook: str, operator_image: Optional[str]) -> None:
     """Raises Refused when the running operator is of another line than this run is for; None: there is none yet."""
-    if operator_image is None:
-        return
-    tag = re.search(r":v?(\d+)\.(\d+)\.(\d+)", operator_image, re.ASCII)
-    wanted = parse(rook or DEFAULT, "The Rook release")
-    if tag and (int(tag.group(1)), int(tag.group(2))) != wanted[:2]:
+    running, wanted = operator_version(operator_image), parse(rook or DEFAULT, "The Rook release")
+    if running is not None and running[:2] != wanted[:2]:
         raise Refused(
             f"The operator that runs is {operator_image}, and this run is for Rook {shown(wanted)}.",
             hint="Run rook_operator for this release first, or set kubestead_rook_release to the one that runs.",
+        )
+
+
+def check_kept(rook: str, operator_image: Optional[str]) -> None:
+    """Raises Refused when this run would put another release of Rook over a cluster that exists."""
+    running, wanted = operator_version(operator_image), parse(rook or DEFAULT, "The Rook release")
+    if running is not None and running != wanted:
+        raise Refused(
+            f"Rook {shown(running)} looks after a CephCluster, and this run is for Rook {shown(wanted)}.",
+            hint="Run the playbook kubestead.platform.upgrade_rook, or set kubestead_rook_release to the release that runs.",
+        )
+
+
+def check_step(operator_image: Optional[str], rook: str, *, charts: bool = False) -> None:
+    """Raises Refused for a step of Rook back, or over more than one minor release."""
+    running, wanted = operator_version(operator_image), parse(rook or DEFAULT, "The Rook release")
+    if running is None:
+        return
+    if wanted < running:
+        raise Refused(f"Rook {shown(running)} runs, which is newer than {shown(wanted)}.", hint="Rook does not go back.")
+    if wanted[0] != running[0] or wanted[1] > running[1] + 1:
+        raise Refused(
+            f"From Rook {shown(running)} to {shown(wanted)} is more than one minor release.",
+            hint="Go through each of them, and see that the cluster is healthy in between.",
+        )
+    floor = release(rook).charts_from
+    if charts and wanted[:2] != running[:2] and running < floor:
+        raise Refused(
+            f"The charts of Rook {shown(wanted)} do not take over from {shown(running)}.",
+            hint=f"Go to {shown(floor)} or a newer patch of its line first.",
         )
 
 

@@ -82,6 +82,10 @@ class Host:
             raise CommandFailed(f"{prefix}: {err}")
         return out
 
+    def log_in_again(self) -> None:
+        """With the keys that are there now."""
+        self._monitor.close()
+
     def set_up(self, data: str) -> None:
         """The namespace with the tree; again after each boot."""
         self.run("sh", "-c", _SETUP, "sh", str(self._tree), data)

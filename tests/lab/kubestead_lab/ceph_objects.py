@@ -4,14 +4,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kubestead_lab.settings import ROOK_VERSION
-
 GROUP = "ceph.rook.io/v1"
 HOSTNAME = "kubernetes.io/hostname"
+# The volume keeps the key it was made with; a newer one is laid over it, as Rook's pods do.
+_ACTIVATE = """\
+ceph-volume lvm activate --no-systemd --bluestore "$0" "$1" || exit
+[ ! -e "/var/lib/ceph/keys/osd.$0" ] || install -o ceph -g ceph -m 600 "/var/lib/ceph/keys/osd.$0" "/var/lib/ceph/osd/ceph-$0/keyring"
+"""
 NOTE = "The lab runs no containers: its stand-in for Rook and the kubelet runs this on the node as a systemd unit."
 
 
@@ -36,8 +40,26 @@ class Program:
     environment: Mapping[str, str]
 
 
-def deployment(cluster: Mapping[str, Any], kind: str, name: str, node: str, program: Program) -> dict[str, Any]:
-    """The Deployment of one daemon, of the shape Rook gives it."""
+@dataclass(frozen=True)
+class Make:
+    """Whose work a daemon is: Rook's release as a tag says it, and the state of the daemon's key."""
+
+    rook: str
+    key: Mapping[str, Any]
+
+
+def tag_of(image: str) -> str:
+    """The tag of an image."""
+    return image.rpartition(":")[2]
+
+
+def ceph_of(image: str) -> str:
+    """The Ceph an image's tag names: `quay.io/ceph/ceph:v20.2.4-20260818` -> 20.2.4."""
+    return tag_of(image).removeprefix("v").partition("-")[0]
+
+
+def deployment(cluster: Mapping[str, Any], kind: str, name: str, node: str, program: Program, make: Make) -> dict[str, Any]:
+    """The Deployment of one daemon, of the shape Rook gives it: it is replaced with the image and the key, not with Rook."""
     meta, spec = cluster["metadata"], cluster["spec"]
     labels = {
         "app": f"rook-ceph-{kind}",
@@ -62,6 +84,7 @@ def deployment(cluster: Mapping[str, Any], kind: str, name: str, node: str, prog
     if program.first:
         first = {"name": "activate", "image": image, "command": list(program.first), "volumeMounts": mount}
         pod["initContainers"] = [first]
+    of_rook = {"rook-version": make.rook, "ceph-version": f"{ceph_of(image)}-0"}
     owner = {"apiVersion": GROUP, "kind": "CephCluster", "name": meta["name"], "uid": meta["uid"]}
     return {
         "apiVersion": "apps/v1",
@@ -69,21 +92,29 @@ def deployment(cluster: Mapping[str, Any], kind: str, name: str, node: str, prog
         "metadata": {
             "name": f"rook-ceph-{kind}-{name}",
             "namespace": meta["namespace"],
-            "labels": labels | {"rook-version": f"v{ROOK_VERSION}"},
+            "labels": labels | of_rook,
             "ownerReferences": [{**owner, "controller": True, "blockOwnerDeletion": True}],
         },
         "spec": {
             "strategy": {"type": "Recreate"},
             "selector": {"matchLabels": {key: labels[key] for key in ("app", "ceph_daemon_id", "rook_cluster")}},
-            "template": {"metadata": {"labels": labels}, "spec": pod},
+            "template": {"metadata": {"labels": labels, "annotations": _key_annotation(kind, make.key)}, "spec": pod},
         },
     }
+
+
+def _key_annotation(kind: str, key: Mapping[str, Any]) -> dict[str, str]:
+    """What makes a pod begin anew with its key."""
+    if kind == "osd":
+        told = {name: key[name] for name in ("keyGeneration", "keyCephVersion")}
+        return {"cephx-status": json.dumps(told, separators=(",", ":"))}
+    return {"cephx-key-identifier": str(key["keyGeneration"])}
 
 
 def osd_program(osd: Osd) -> Program:
     """Activation by ceph-volume, then the daemon in the foreground."""
     return Program(
-        first=("ceph-volume", "lvm", "activate", "--no-systemd", "--bluestore", osd.number, osd.fsid),
+        first=("sh", "-c", _ACTIVATE, osd.number, osd.fsid),
         command=("ceph-osd", "--foreground", "--id", osd.number, "--setuser", "ceph", "--setgroup", "ceph"),
         account="rook-ceph-osd",
         environment={
@@ -205,3 +236,9 @@ def version_of(versions: Mapping[str, Any]) -> str:
     """`ceph version 20.2.4 (…)` -> 20.2.4-0, as Rook writes it."""
     found = sorted(text.split()[2] for text in versions.get("overall", {}))
     return f"{found[0]}-0" if found else ""
+
+
+def renamed(text: str, counts: Mapping[str, int]) -> dict[str, int]:
+    """`ceph version 20.2.4 (7f79) tentacle` with each of the other numbers in its place."""
+    first, second, _number, rest = text.split(" ", 3)
+    return {f"{first} {second} {number} {rest}": count for number, count in counts.items()}

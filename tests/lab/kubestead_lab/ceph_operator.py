@@ -16,8 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from kubestead_lab import ceph_objects
+from kubestead_lab.ceph_keys import Keys, keep, renew
 from kubestead_lab.ceph_nodes import CommandFailed, Host
-from kubestead_lab.ceph_objects import Osd, Program, deployment, osd_program
+from kubestead_lab.ceph_objects import Make, Osd, Program, deployment, osd_program, tag_of
 from kubestead_lab.ceph_pods import stamp
 from kubestead_lab.kube_http import KubeHttp
 from kubestead_lab.progress import say
@@ -96,7 +97,7 @@ class Operator:
             return
         for cluster in self._api.items(f"{_KINDS}/cephclusters"):
             try:
-                self._cluster(cluster, rook["metadata"]["generation"])
+                self._cluster(cluster, rook)
                 self._complaint = ""
             except (NotYet, CommandFailed) as problem:
                 if str(problem) != self._complaint:
@@ -116,14 +117,14 @@ class Operator:
         say(f"CephCluster {cluster['metadata']['name']}: {message}")
         self._tell(cluster, **ceph_objects.phase_part(cluster, "Progressing", message, stamp()))
 
-    def _cluster(self, cluster: dict[str, Any], restarted: int) -> None:
+    def _cluster(self, cluster: dict[str, Any], rook: Mapping[str, Any]) -> None:
         if "deletionTimestamp" in cluster["metadata"]:
             self._end(cluster)
             return
         meta = cluster["metadata"]
-        now = (meta["generation"], restarted)
+        now = (meta["generation"], rook["metadata"]["generation"])
         if self._done.get(meta["uid"]) != now:
-            self._reconcile(cluster)
+            self._reconcile(cluster, tag_of(rook["spec"]["template"]["spec"]["containers"][0]["image"]))
             self._done = {meta["uid"]: now}
             self._asked = 0.0
         self._pools(cluster)
@@ -131,26 +132,45 @@ class Operator:
             self._asked = time.monotonic()
             self._refresh(cluster)
 
-    def _reconcile(self, cluster: dict[str, Any]) -> None:
+    def _reconcile(self, cluster: dict[str, Any], rook: str) -> None:
+        """One daemon after the other, as by Rook: the next one when this one serves again."""
         if _FINALIZER not in cluster["metadata"].get("finalizers", []):
             self._api.merge(self._path(cluster, "cephclusters"), {"metadata": {"finalizers": [_FINALIZER]}})
-        nodes = self._nodes(cluster)
+        nodes, keys = self._nodes(cluster), Keys(cluster)
         self._progress(cluster, "Configuring Ceph Mons")
-        fsid = self._monitor(cluster)
+        fsid = self._monitor(cluster, rook, keys)
         for path, thing in ceph_objects.protected(cluster, fsid).items():
             self._api.apply(path, thing)
         self._progress(cluster, "Configuring Ceph Mgr(s)")
-        self._manager(cluster)
+        self._manager(cluster, rook, keys)
         self._progress(cluster, "Configuring Ceph OSDs")
         with ThreadPoolExecutor(len(nodes)) as pool:
             found = list(pool.map(lambda node: self._osds(cluster, node, fsid), nodes))
-        for osd in (osd for osds in found for osd in osds):
-            self._apply(deployment(cluster, "osd", osd.number, osd.node, osd_program(osd)))
+        self._storage(cluster, rook, keys, [osd for osds in found for osd in osds])
         self._tell(cluster, **ceph_objects.phase_part(cluster, "Ready", "Cluster created successfully", stamp()))
 
-    def _apply(self, thing: Mapping[str, Any]) -> None:
-        """Server-side apply leaves the replicas alone that somebody has set."""
-        self._api.apply(f"{_DEPLOYMENTS}/{thing['metadata']['name']}", thing)
+    def _storage(self, cluster: dict[str, Any], rook: str, keys: Keys, osds: list[Osd]) -> None:
+        home, due = self._home(cluster), keys.due("osd")
+        if due:
+            keys.replaced("osd")
+        for osd in osds:
+            if due:
+                keep(self._hosts[osd.node], f"/var/lib/ceph/keys/osd.{osd.number}", renew(home, f"osd.{osd.number}"))
+            thing = deployment(cluster, "osd", osd.number, osd.node, osd_program(osd), Make(rook, keys.states["osd"]))
+            if self._apply(thing):
+                self._wait("clean placement groups", lambda: _is_clean(json.loads(home.monitor("status"))))
+        self._tell(cluster, cephx=keys.states)
+
+    def _apply(self, thing: Mapping[str, Any]) -> bool:
+        """Whether a daemon that ran is another one now. Server-side apply leaves replicas alone that somebody has set."""
+        path = f"{_DEPLOYMENTS}/{thing['metadata']['name']}"
+        before = self._api.maybe(path)
+        after = self._api.apply(path, thing)
+        if not before or before["metadata"]["generation"] == after["metadata"]["generation"]:
+            return False
+        say(f"{thing['metadata']['name']} is replaced")
+        self._wait(f"new {thing['metadata']['name']}", lambda: _is_rolled(self._api.call("GET", path)))
+        return True
 
     def _nodes(self, cluster: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The listed nodes that exist; the others are passed over without a word, as by Rook."""
@@ -176,7 +196,7 @@ class Operator:
             time.sleep(0.5)
         raise NotYet(f"no {what} after {_WAIT_SECONDS:.0f} s")
 
-    def _monitor(self, cluster: dict[str, Any]) -> str:
+    def _monitor(self, cluster: dict[str, Any], rook: str, keys: Keys) -> str:
         home, data = self._home(cluster), f"{cluster['spec']['dataDirHostPath']}/{NAMESPACE}"
         home.set_up(data)
         fsid = home.run("sh", "-c", f"cat {data}/fsid 2>/dev/null || true").strip() or str(uuid.uuid4())
@@ -185,9 +205,17 @@ class Operator:
         home.run("tee", f"{data}/fsid", stdin=fsid)
         home.run("tee", f"{data}/etc/ceph.conf", stdin=config)
         home.ceph("sh", "-c", _BEGIN, "sh", fsid, address)
+        if keys.due("mon"):
+            keep(home, "/var/lib/ceph/mon/ceph-a/keyring", renew(home, "mon."))
+            keys.replaced("mon")
         program = Program((), ("ceph-mon", "--foreground", "--id", "a"), "rook-ceph-default", {})
-        self._apply(deployment(cluster, "mon", "a", home.node.name, program))
+        self._apply(deployment(cluster, "mon", "a", home.node.name, program, Make(rook, keys.states["mon"])))
         self._wait("monitor", lambda: "a" in json.loads(home.monitor("quorum_status"))["quorum_names"])
+        if keys.due("admin"):
+            keep(home, "/etc/ceph/ceph.client.admin.keyring", renew(home, "client.admin"))
+            home.log_in_again()
+            keys.replaced("admin")
+        self._tell(cluster, cephx=keys.states)
         for node in self._nodes(cluster):
             host = self._hosts[node["name"]]
             host.set_up(data)
@@ -219,18 +247,24 @@ class Operator:
             home.monitor("mon set", name="auth_allowed_ciphers", value="aes,aes256k")
         for name, value in wanted.items():
             home.monitor("config set", who="mon", name=name, value=value)
-        for user in ("client.csi-rbd-node", "client.csi-rbd-provisioner"):
+        there = {one["entity"] for one in json.loads(home.monitor("auth ls"))["auth_dump"]}
+        # Another type makes no other key of one that is there.
+        for user in sorted({"client.csi-rbd-node", "client.csi-rbd-provisioner"} - there):
             caps = ["mon", "profile rbd", "osd", "profile rbd"]
             home.monitor("auth get-or-create", entity=user, caps=caps, **({"key_type": kind} if kind else {}))
 
-    def _manager(self, cluster: dict[str, Any]) -> None:
+    def _manager(self, cluster: dict[str, Any], rook: str, keys: Keys) -> None:
         home = self._home(cluster)
+        if keys.due("mgr"):
+            renew(home, "mgr.a")
+            keys.replaced("mgr")
         caps = ["mon", "allow profile mgr", "osd", "allow *", "mds", "allow *"]
         key = json.loads(home.monitor("auth get-or-create", entity="mgr.a", caps=caps))[0]["key"]
         ring = f"[mgr.a]\n\tkey = {key}\n"
         home.ceph("sh", "-c", "mkdir -p /var/lib/ceph/mgr/ceph-a && cat >/var/lib/ceph/mgr/ceph-a/keyring", stdin=ring)
         program = Program((), ("ceph-mgr", "--foreground", "--id", "a"), "rook-ceph-mgr", {})
-        self._apply(deployment(cluster, "mgr", "a", home.node.name, program))
+        self._apply(deployment(cluster, "mgr", "a", home.node.name, program, Make(rook, keys.states["mgr"])))
+        self._tell(cluster, cephx=keys.states)
         # It goes on starting while the OSDs are prepared.
         self._wait("manager", lambda: "rook-ceph-mgr-a" in (home.units() or {}))
 
@@ -251,7 +285,7 @@ class Operator:
         home, now = self._home(cluster), stamp()
         before = (cluster.get("status") or {}).get("ceph") or {}
         try:
-            told, versions = json.loads(home.monitor("status")), json.loads(home.monitor("versions"))
+            told, versions = json.loads(home.monitor("status")), self._versions(home)
             classes = json.loads(home.monitor("osd crush class ls"))
             planned = len(json.loads(home.monitor("osd ls")))
         except (Away, CommandFailed) as problem:
@@ -262,8 +296,19 @@ class Operator:
         part = ceph_objects.ceph_part(before, told, versions, now)
         # A merge patch takes away a warning that is over only if it is told to.
         part["details"] = {**dict.fromkeys(before.get("details") or {}), **part["details"]}
-        part["versions"] = {**dict.fromkeys(before.get("versions") or {}), **part["versions"]}
+        for kind, counted in (before.get("versions") or {}).items():
+            part["versions"][kind] = {**dict.fromkeys(counted), **part["versions"].get(kind, {})}
         self._tell(cluster, ceph=part, version=image, storage=storage)
+
+    @staticmethod
+    def _versions(home: Host) -> dict[str, dict[str, int]]:
+        """`ceph versions`, with the numbers by which the daemons call themselves."""
+        told: dict[str, dict[str, int]] = json.loads(home.monitor("versions"))
+        for kind in set(told) - {"overall"}:
+            short = json.loads(home.monitor(f"{kind} count-metadata", property="ceph_version_short"))
+            told[kind] = ceph_objects.renamed(next(iter(told[kind])), short) if told[kind] else {}
+        every = [one for kind in set(told) - {"overall"} for one in told[kind].items()]
+        return {**told, "overall": {text: sum(count for name, count in every if name == text) for text, _count in every}}
 
     def _pools(self, cluster: Mapping[str, Any]) -> None:
         home = self._home(cluster)
@@ -326,3 +371,16 @@ class Operator:
             ):
                 found.append(f"persistentvolumes/{one['metadata']['name']}")
         return found
+
+
+def _is_rolled(thing: Mapping[str, Any]) -> bool:
+    """Whether all pods of a Deployment are its present ones and ready."""
+    wanted, told = thing["spec"]["replicas"], thing.get("status") or {}
+    current = told.get("observedGeneration", 0) >= thing["metadata"]["generation"]
+    return bool(current and min(told.get(name, 0) for name in ("updatedReplicas", "readyReplicas")) >= wanted)
+
+
+def _is_clean(told: Mapping[str, Any]) -> bool:
+    """From `ceph status`: all OSDs are up, and all placement groups active and clean."""
+    osds, groups = told["osdmap"], told["pgmap"].get("pgs_by_state", [])
+    return bool(osds["num_up_osds"] == osds["num_osds"] and all(one["state_name"] == "active+clean" for one in groups))

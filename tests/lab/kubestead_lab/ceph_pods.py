@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kubestead_lab.ceph_nodes import CommandFailed, Host
-from kubestead_lab.ceph_objects import HOSTNAME, pod_status
+from kubestead_lab.ceph_objects import HOSTNAME, ceph_of, pod_status
 from kubestead_lab.kube_http import ApiError, KubeHttp
 from kubestead_lab.progress import say
 from kubestead_lab.remote import Away
@@ -66,6 +66,8 @@ class Pods:
 
     def _forget(self, pod: Mapping[str, Any]) -> None:
         """A deleted pod waits for its kubelet; its unit ends with this look, unless another pod wants it."""
+        self._restarts.pop(self._unit_of(pod), None)
+        self._tried.pop(self._unit_of(pod), None)
         self._api.call("DELETE", self._path(pod), {"gracePeriodSeconds": 0})
 
     def _keep(self, pod: Mapping[str, Any], node: str, unit: str, state: str) -> None:
@@ -96,11 +98,14 @@ class Pods:
         self._tried[unit] = time.monotonic()
         self._restarts[unit] = self._restarts.get(unit, 0) + 1
         first = [word for one in pod["spec"].get("initContainers") or [] for word in one["command"]]
+        container = pod["spec"]["containers"][0]
+        # There is one build of Ceph here. A daemon calls itself what the image's tag says: Ceph's own setting for tests.
+        command = ["env", f"ceph_debug_version_for_testing={ceph_of(container['image'])}", *container["command"]]
         data = f"{pod['spec']['volumes'][0]['hostPath']['path']}/{pod['metadata']['namespace']}"
         host = self._hosts[node]
         say(f"{node}: starting {unit}")
         try:
             host.set_up(data)
-            host.start(unit, first, pod["spec"]["containers"][0]["command"])
+            host.start(unit, first, command)
         except (Away, CommandFailed, ApiError) as problem:
             say(f"{node}: {unit} does not start: {problem}")

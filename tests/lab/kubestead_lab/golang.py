@@ -121,27 +121,27 @@ def ensure_programs(lab: Lab, recipe: GoBuild) -> None:
     ensure(artefact_of(lab, recipe), builder)
 
 
-def _rook(lab: Lab) -> Artefact:
-    return Artefact(lab.cache, f"rook-{ROOK_VERSION}", recipe_key({"version": ROOK_VERSION, "with": "charts"}))
+def _rook(lab: Lab, version: str) -> Artefact:
+    return Artefact(lab.cache, f"rook-{version}", recipe_key({"version": version, "with": "charts"}))
 
 
-def rook_manifests(lab: Lab) -> Path:
-    """Where Rook's example manifests of the pinned version are once fetched."""
-    return _rook(lab).folder / "examples"
+def rook_manifests(lab: Lab, version: str = ROOK_VERSION) -> Path:
+    """Where Rook's example manifests of a release are once fetched."""
+    return _rook(lab, version).folder / "examples"
 
 
 def rook_chart(lab: Lab) -> Path:
-    """Where the chart of Rook's operator is then."""
-    return _rook(lab).folder / "charts" / "rook-ceph"
+    """Where the chart of the pinned release's operator is then."""
+    return _rook(lab, ROOK_VERSION).folder / "charts" / "rook-ceph"
 
 
-def ensure_rook(lab: Lab) -> None:
+def ensure_rook(lab: Lab, version: str = ROOK_VERSION) -> None:
     """Fetch Rook's Go module (checked by Go's checksum database) and keep deploy/examples and the operator's chart."""
 
     def builder(folder: Path) -> None:
-        with step(f"fetching Rook {ROOK_VERSION}'s manifests", "20 s"):
+        with step(f"fetching Rook {version}'s manifests", "20 s"):
             answer = output(
-                [go_program(lab), "-C", "/", "mod", "download", "-json", f"github.com/rook/rook@v{ROOK_VERSION}"],
+                [go_program(lab), "-C", "/", "mod", "download", "-json", f"github.com/rook/rook@v{version}"],
                 what="fetch Rook's Go module",
                 timeout=600,
             )
@@ -150,15 +150,15 @@ def ensure_rook(lab: Lab) -> None:
                 shutil.copytree(deploy / name, folder / name, copy_function=shutil.copy)
             for path in (folder, *folder.rglob("*")):
                 path.chmod(0o755 if path.is_dir() else 0o644)
-            _complete_chart(folder / "charts")
+            _complete_chart(folder / "charts", version)
 
-    ensure(_rook(lab), builder)
+    ensure(_rook(lab, version), builder)
 
 
-def _complete_chart(charts: Path) -> None:
+def _complete_chart(charts: Path, version: str) -> None:
     """What a release does to the chart. A module holds no links, and its subchart comes from a registry: it is left out."""
     chart = charts / "rook-ceph"
     shutil.copytree(charts / "library", chart / "charts" / "library")
     facts = (chart / "Chart.yaml").read_text(encoding="utf-8")
-    head, _dependencies, _rest = facts.replace("0.0.1", f"v{ROOK_VERSION}").partition("dependencies:")
+    head, _dependencies, _rest = facts.replace("0.0.1", f"v{version}").partition("dependencies:")
     (chart / "Chart.yaml").write_text(head, encoding="utf-8")

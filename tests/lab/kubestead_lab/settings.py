@@ -15,6 +15,8 @@ from kubestead_lab.errors import LabError
 KUBERNETES_VERSION = "1.36.3"
 ETCD_VERSION = "3.6.5"
 ROOK_VERSION = "1.20.6"
+# What an upgrade to it begins from.
+ROOK_BEFORE = "1.20.4"
 HELM_VERSION = "3.19.0"
 DEBIAN_SUITE = "bookworm"
 # The first suite with the Ceph that this Rook runs, 20.2.

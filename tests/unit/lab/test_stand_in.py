@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from kubestead_lab import ceph_objects
-from kubestead_lab.ceph_objects import Osd, deployment, osd_program
+from kubestead_lab.ceph_keys import Keys
+from kubestead_lab.ceph_objects import Make, Osd, deployment, osd_program
 from kubestead_lab.remote import RUNNER, Away, Remote
 
 RECORDED = Path(__file__).parents[1] / "fixtures" / "rook"
@@ -32,13 +33,38 @@ def test_a_deployment_says_of_its_osd_what_rooks_says() -> None:
     true = next(one for one in DEPLOYMENTS if one["metadata"]["name"] == "rook-ceph-osd-0")
     told = environment(true)
     osd = Osd("0", told["ROOK_OSD_UUID"], told["ROOK_NODE_NAME"], told["ROOK_BLOCK_PATH"], told["ROOK_OSD_DEVICE_CLASS"])
-    made = deployment(CLUSTER, "osd", osd.number, osd.node, osd_program(osd))
+    made = deployment(CLUSTER, "osd", osd.number, osd.node, osd_program(osd), Make("v1.20.6", Keys(CLUSTER).states["osd"]))
     assert made["metadata"]["name"] == true["metadata"]["name"]
     assert environment(made).items() <= told.items()
     labels = true["metadata"]["labels"]
     assert {name: labels[name] for name in made["metadata"]["labels"]} == made["metadata"]["labels"]
+    annotations = {"cephx-status": '{"keyGeneration":1,"keyCephVersion":"20.2.4-0"}'}
+    assert made["spec"]["template"]["metadata"]["annotations"] == annotations
     assert made["spec"]["template"]["spec"]["nodeSelector"] == true["spec"]["template"]["spec"]["nodeSelector"]
     assert made["spec"]["selector"]["matchLabels"].items() <= made["spec"]["template"]["metadata"]["labels"].items()
+
+
+def asking(generation: int, policy: str = "KeyGeneration", **status: Any) -> dict[str, Any]:
+    """The recorded cluster, asking for keys; ``status`` replaces that of its keys."""
+    daemon = {"keyRotationPolicy": policy, "keyGeneration": generation}
+    spec = {**CLUSTER["spec"], "security": {"cephx": {"daemon": daemon}}}
+    return {**CLUSTER, "spec": spec, "status": {**CLUSTER["status"], "cephx": {**CLUSTER["status"]["cephx"], **status}}}
+
+
+def test_keys_are_due_when_a_newer_generation_is_asked_for() -> None:
+    told = CLUSTER["status"]["cephx"]
+    kept = Keys(CLUSTER)
+    assert {kind: kept.states[kind]["keyGeneration"] for kind in ("mon", "mgr", "osd")} == dict.fromkeys(
+        ("mon", "mgr", "osd"), 1
+    )
+    assert kept.states["admin"] == told["admin"] == {}
+    assert [kind for kind in kept.states if kept.due(kind)] == []
+    assert [kind for kind in kept.states if Keys(asking(2, policy="Disabled")).due(kind)] == []
+    keys = Keys(asking(2, mgr={"keyGeneration": 2, "keyCephVersion": "20.2.4-0"}))
+    assert [kind for kind in keys.states if keys.due(kind)] == ["mon", "osd", "admin"]
+    keys.replaced("osd")
+    assert keys.states["osd"] == {"keyGeneration": 2, "keyCephVersion": "20.2.4-0"}
+    assert not keys.due("osd")
 
 
 def answer(health: str, **checks: str) -> dict[str, Any]:
@@ -69,6 +95,11 @@ def test_a_change_of_health_is_dated(health: str, changed: str, previous: str) -
     before = {"health": "HEALTH_OK", "lastChanged": "then", "previousHealth": "HEALTH_ERR"}
     made = ceph_objects.ceph_part(before, answer(health), {}, NOW)
     assert (made["lastChecked"], made["lastChanged"], made["previousHealth"]) == (NOW, changed, previous)
+
+
+def test_daemons_are_counted_by_the_release_they_are_told_to_be() -> None:
+    old = VERSION.replace("20.2.4", "20.2.2")
+    assert ceph_objects.renamed(VERSION, {"20.2.2": 1, "20.2.4": 2}) == {old: 1, VERSION: 2}
 
 
 def test_silence_of_ceph_is_an_error_with_the_word_error() -> None:

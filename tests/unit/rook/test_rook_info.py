@@ -24,6 +24,8 @@ PARAMS: dict[str, Any] = {
     "gather": ["health"],
     "allowed_warnings": ["AUTH_INSECURE_CLIENT_KEY_TYPE", "AUTH_INSECURE_KEYS_ALLOWED", "AUTH_INSECURE_KEYS_CREATABLE"],
     "drivers": [],
+    "wanted_daemons": None,
+    "rotating_keys": False,
     "max_status_age": 100_000,
     "wait_timeout": 0,
     "interval": 5,
@@ -144,4 +146,32 @@ def test_what_a_plan_needs_takes_ten_requests(world: World) -> None:
     assert (told["kubernetes"], told["kinds"], told["operator_image"], told["namespace_exists"]) == ("v1.36.3", [], None, False)
     assert told["nodes"][0]["spec"] == {"unschedulable": True}
     assert told["cluster"]["metadata"]["name"] == "rook-ceph"
+    assert told["clusters"] == ["rook-ceph/rook-ceph"]
     assert "ceph" not in told
+
+
+def test_clusters_of_other_namespaces_are_seen(world: World) -> None:
+    world.api.put("/apis/ceph.rook.io/v1/namespaces/own/cephclusters/mine", {"metadata": {"name": "mine", "namespace": "own"}})
+    world.api.put("/version", {"gitVersion": "v1.36.3"})
+    told = world.run(gather=["plan"], namespace="own", name="other")
+    assert told["clusters"] == ["own/mine", "rook-ceph/rook-ceph"]
+    assert told["cluster"] is None
+
+
+def test_the_daemons_take_one_request(world: World) -> None:
+    told = world.run(gather=["daemons"])
+    assert world.api.calls == [("LIST", "/apis/apps/v1/namespaces/rook-ceph/deployments")]
+    assert told["daemons"][0] == {"name": "rook-ceph-osd-0", "rook": "1.20.6", "ceph": "20.2.4", "settled": True}
+    assert told["toolbox_image"] is None
+    assert "cluster" not in told
+
+
+def test_it_waits_until_the_daemons_are_of_the_wanted_release(world: World) -> None:
+    path = "/apis/apps/v1/namespaces/rook-ceph/deployments/rook-ceph-osd-1"
+    labels = world.api.objects[path]["metadata"]["labels"]
+    world.at = {20.0: lambda: labels.update({"rook-version": "v1.20.7"})}
+    other = world.api.objects[path.replace("osd-1", "osd-0")]["metadata"]["labels"]
+    other["rook-version"] = "v1.20.7"
+    told = world.run(wait_timeout=60, wanted_daemons={"rook": "1.20.7", "ceph": "20.2.4", "key_generation": 0})["ceph"]
+    assert (told["healthy"], world.seconds) == (True, 20.0)
+    assert len(world.api.calls) == 2 * 5, "two requests a look, as without"

@@ -316,4 +316,5 @@ def test_the_present_release_has_everything_pinned() -> None:
     row = versions.release()
     assert set(row.images) >= {"operator", "ceph", "csi_operator", "plugin"}
     assert all(":" in image and not image.endswith(":latest") for image in row.images.values())
-    assert set(versions.SOURCES) == {"kubernetes", "ceph", "images", "drivers_chart", "key_type_from", "checksums"}
+    pinned = {"kubernetes", "ceph", "images", "drivers_chart", "key_type_from", "charts_from", "keys_from", "checksums"}
+    assert set(versions.SOURCES) == pinned
