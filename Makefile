@@ -6,7 +6,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit bench lint fix venv lock clean
+.PHONY: help demo test unit molecule bench lint fix venv lock clean
 MAKEFLAGS += --no-print-directory
 
 WITH_VENV := source tests/env.sh;
@@ -22,6 +22,9 @@ test: venv ## everything: static checks, unit, documentation and licence, sanity
 
 unit: venv ## the unit tests only (seconds)
 	@$(WITH_VENV) pytest tests/unit
+
+molecule: venv ## the scenario of each role, on the lab
+	@$(WITH_VENV) tests/lab/lab up && tests/lab/lab exec -- molecule test --all
 
 bench: venv ## onboarding measured against a bare client and the stock modules
 	@$(WITH_VENV) tests/lab/lab up && tests/bench/run

@@ -24,7 +24,7 @@ LAB = ROOT / "tests" / "lab" / "lab"
 _INSIDE = os.environ.get("KUBESTEAD_LAB_NAME", "") if "KUBESTEAD_LAB_DIR" in os.environ else "outside"
 MODULE_MAIN = Path(__file__).with_name("module_main.py")
 # Files that work on nodes and whole labs. They mostly wait for slow kernels, so the others run beside them (pytest -n 2).
-_ON_NODES = ("test_disk_", "test_lab", "test_lvm_", "test_node_", "test_rook_", "test_site")
+_ON_NODES = ("test_disk_", "test_lab", "test_lvm_", "test_molecule", "test_node_", "test_rook_", "test_site")
 
 
 class TwoGroups(LoadScopeScheduling):

@@ -1,6 +1,9 @@
 # Copyright: Kubestead contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Disks of a test's own, plugged into a running node and unplugged again, so that the node's own disks stay as they are."""
+"""Disks of a test's own, plugged into a running node and unplugged again, so that the node's own disks stay as they are.
+
+As a program, for the scenarios in extensions/molecule: spare_disks.py plug FOLDER LETTER IMAGE SERIAL, and unplug FOLDER LETTER IMAGE.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import hashlib
 import os
 import socket
 import struct
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -78,3 +82,15 @@ def fingerprint(image: Path) -> str:
 def fingerprint_of_nothing() -> str:
     """That of a disk of zeros."""
     return hashlib.sha256().hexdigest()
+
+
+def main(action: str, node: str, letter: str, image: str, serial: str = "") -> None:
+    """Plug or unplug one disk."""
+    if action == "plug":
+        plug(Path(node), letter, Path(image), serial)
+    else:
+        unplug(Path(node), letter, Path(image))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -55,3 +55,13 @@ def test_internals_are_named_after_the_role(role: Path) -> None:
             names |= {task["register"]} if "register" in task else set()
             names |= set(task.get("vars", {}))
     assert [name for name in names if not name.startswith(f"__{role.name}_")] == []
+
+
+def test_every_role_has_a_scenario_that_converges_and_verifies_it() -> None:
+    scenarios = {path.parent for path in (ROOT / "extensions" / "molecule").glob("*/molecule.yml")}
+    assert {path.name for path in scenarios} == {role.name for role in ROLES}
+    for scenario in scenarios:
+        plays = load(scenario / "converge.yml")
+        played = {role["role"] for play in plays for role in play["roles"]}
+        assert f"kubestead.platform.{scenario.name}" in played, scenario.name
+        assert (scenario / "verify.yml").exists(), scenario.name
