@@ -10,8 +10,7 @@ from typing import Any, Callable
 from ansible.errors import AnsibleFilterError
 
 from ..module_utils._core.filters import as_filter, problems_of
-from ..module_utils._rook import cluster, health, helm, manifests, node_remains, plan, versions
-from ..module_utils._rook import cluster, health, helm, manifests, plan, upgrade, versions
+from ..module_utils._rook import cluster, health, helm, manifests, node_remains, plan, upgrade, versions
 
 _filter = functools.partial(as_filter, error=AnsibleFilterError)
 
