@@ -62,6 +62,6 @@ def test_every_role_has_a_scenario_that_converges_and_verifies_it() -> None:
     assert {path.name for path in scenarios} == {role.name for role in ROLES}
     for scenario in scenarios:
         plays = load(scenario / "converge.yml")
-        played = {role["role"] for play in plays for role in play["roles"]}
+        played = {role["role"] for play in plays for role in play.get("roles", [])}
         assert f"kubestead.platform.{scenario.name}" in played, scenario.name
         assert (scenario / "verify.yml").exists(), scenario.name
