@@ -23,21 +23,26 @@ LAB = ROOT / "tests" / "lab" / "lab"
 # The lab whose `lab exec` runs these tests, if one does: entering it once more would cost every command half a second.
 _INSIDE = os.environ.get("KUBESTEAD_LAB_NAME", "") if "KUBESTEAD_LAB_DIR" in os.environ else "outside"
 MODULE_MAIN = Path(__file__).with_name("module_main.py")
-# Files that work on nodes and whole labs. They mostly wait for slow kernels, so the others run beside them (pytest -n 2).
-_ON_NODES = ("test_disk_", "test_lab", "test_lvm_", "test_molecule", "test_node_", "test_rook_", "test_site")
+# Files that bring up a lab of their own, those that work on the nodes of the lab that all share, and the others, on its servers.
+# They mostly wait for slow kernels, so two groups run side by side (pytest -n 2), the largest first.
+_IN_OWN_LABS = ("test_rook_repair", "test_rook_upgrade", "test_site")
+_ON_NODES = ("test_disk_", "test_lab", "test_lvm_", "test_molecule", "test_node_", "test_rook_")
 
 
-class TwoGroups(LoadScopeScheduling):
-    """Deals tests out in two groups that share nothing but the servers; within a group one test follows the other."""
+class Groups(LoadScopeScheduling):
+    """Deals tests out in groups that share nothing but the servers; within a group one test follows the other."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "nodes" if Path(nodeid.partition("::")[0]).name.startswith(_ON_NODES) else "servers"
+        name = Path(nodeid.partition("::")[0]).name
+        if name.startswith(_IN_OWN_LABS):
+            return "own labs"
+        return "nodes" if name.startswith(_ON_NODES) else "servers"
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TwoGroups:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
     """What `-n 2` deals by."""
-    return TwoGroups(config, log)
+    return Groups(config, log)
 
 
 @dataclass(frozen=True)

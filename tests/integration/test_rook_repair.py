@@ -21,7 +21,7 @@ from integration.conftest import LAB, MODULE_MAIN, ROOT, Lab, ansible_env
 from integration.plays import PlayRun
 from kubestead_lab.settings import lab_from
 
-pytestmark = [pytest.mark.nodes, pytest.mark.slow]
+pytestmark = [pytest.mark.nodes, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 NODE, LEAVER = "node1", "node2"
 NEW = "NODE1-NEW"
