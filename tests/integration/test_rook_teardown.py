@@ -21,7 +21,7 @@ from integration.conftest import LAB, MODULE_MAIN, ROOT, Lab, ModuleRun, ansible
 from integration.plays import PlayRun
 from kubestead_lab.settings import lab_from
 
-pytestmark = [pytest.mark.nodes, pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.nodes, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 NODES = ("node1", "node2")
 NS = "rook-ceph"

@@ -25,7 +25,7 @@ from integration import downloads
 from integration.ceph_driver import Ceph
 from integration.conftest import LAB, Lab, ansible_env, lab_of_its_own
 
-pytestmark = [pytest.mark.nodes, pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.nodes, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 OLD_IMAGE, NEW_IMAGE = "quay.io/ceph/ceph:v20.2.2", "quay.io/ceph/ceph:v20.2.4"
 ENTITIES = ("mon.", "mgr.a", "osd.0", "osd.1", "client.admin")

@@ -23,7 +23,7 @@ import yaml
 
 from integration.ceph_driver import WARNINGS, Ceph
 
-pytestmark = [pytest.mark.nodes, pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.nodes, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 ROOT = Path(__file__).resolve().parents[2]
 PEOPLE: list[dict[str, Any]] = yaml.safe_load((ROOT / "tests/lab/people.yml").read_text(encoding="utf-8"))["kubestead_people"]
