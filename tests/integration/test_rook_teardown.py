@@ -146,13 +146,16 @@ def teardown(site: Site, call_module: Callable[..., ModuleRun]) -> Callable[...,
     return run
 
 
-def entries(run: PlayRun, module: str) -> list[tuple[str, str, str]]:
-    """Kind, name and action of everything that a module reports in the beats that write."""
+CLUSTER_GOES, DISKS_GO = "Apply | Take the cluster away with all that stands on it", "Nodes | Erase the disks"
+
+
+def entries(run: PlayRun, task: str) -> list[tuple[str, str, str]]:
+    """Kind, name and action of everything that a task reports, of all hosts."""
     return [
         (entry["kind"], entry["name"], entry["action"])
         for name, result in run.tasks()
-        for entry in result.get("entries", [])
-        if result.get("action", "").endswith(f".{module}") and name.split(" |")[0] in ("Apply", "Nodes")
+        if name.endswith(task)
+        for entry in result["entries"]
     ]
 
 
@@ -191,11 +194,11 @@ def test_a_run_that_is_killed_is_finished_by_the_next_as_a_check_run_foretold(si
     assert site.get(*CLUSTER)
     done = site.play("teardown_rook", **options)
     assert done.status == 0, done.failures()
-    planned, found = entries(foretold, "rook_teardown"), entries(done, "rook_teardown")
+    planned, found = entries(foretold, CLUSTER_GOES), entries(done, CLUSTER_GOES)
     assert ("CephCluster", f"{NS}/rook-ceph", "removed") in found
     assert set(found) <= set(planned)
-    assert entries(done, "lvm_ceph_disk") == entries(foretold, "lvm_ceph_disk")
-    assert {action for _kind, _name, action in entries(done, "lvm_ceph_disk")} == {"removed"}
+    assert entries(done, DISKS_GO) == entries(foretold, DISKS_GO)
+    assert {action for _kind, _name, action in entries(done, DISKS_GO)} == {"removed"}
 
 
 def kill_when_the_pool_is_gone(site: Site) -> None:

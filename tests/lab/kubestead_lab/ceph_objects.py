@@ -85,7 +85,6 @@ def deployment(cluster: Mapping[str, Any], kind: str, name: str, node: str, prog
         first = {"name": "activate", "image": image, "command": list(program.first), "volumeMounts": mount}
         pod["initContainers"] = [first]
     of_rook = {"rook-version": make.rook, "ceph-version": f"{ceph_of(image)}-0"}
-    owner = {"apiVersion": GROUP, "kind": "CephCluster", "name": meta["name"], "uid": meta["uid"]}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -93,7 +92,7 @@ def deployment(cluster: Mapping[str, Any], kind: str, name: str, node: str, prog
             "name": f"rook-ceph-{kind}-{name}",
             "namespace": meta["namespace"],
             "labels": labels | of_rook,
-            "ownerReferences": [{**owner, "controller": True, "blockOwnerDeletion": True}],
+            "ownerReferences": [_owner(cluster)],
         },
         "spec": {
             "strategy": {"type": "Recreate"},
@@ -128,12 +127,29 @@ def osd_program(osd: Osd) -> Program:
     )
 
 
-def secrets(mon_host: str, keyring: str) -> dict[str, dict[str, str]]:
-    """What Rook keeps for pods that talk to Ceph, by the Secret's name."""
-    return {
+def secrets(cluster: Mapping[str, Any], mon_host: str, keyring: str) -> dict[str, dict[str, Any]]:
+    """What Rook keeps for pods that talk to Ceph, by path; it goes with the cluster."""
+    namespace = cluster["metadata"]["namespace"]
+    found = {
         "rook-ceph-config": {"mon_host": mon_host, "mon_initial_members": "a"},
         "rook-ceph-admin-keyring": {"keyring": keyring},
     }
+    return {
+        f"/api/v1/namespaces/{namespace}/secrets/{name}": {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name, "namespace": namespace, "ownerReferences": [_owner(cluster)]},
+            "stringData": content,
+        }
+        for name, content in found.items()
+    }
+
+
+def _owner(cluster: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes an object go when the cluster is gone."""
+    meta = cluster["metadata"]
+    owner = {"apiVersion": GROUP, "kind": "CephCluster", "name": meta["name"], "uid": meta["uid"]}
+    return {**owner, "controller": True, "blockOwnerDeletion": True}
 
 
 def pod_status(pod: Mapping[str, Any], *, runs: bool, reason: str, restarts: int, now: str) -> dict[str, Any]:
@@ -151,8 +167,6 @@ def pod_status(pod: Mapping[str, Any], *, runs: bool, reason: str, restarts: int
 def protected(cluster: Mapping[str, Any], fsid: str) -> dict[str, dict[str, Any]]:
     """What Rook keeps of the monitors, by path: it stays until Rook itself ends the cluster. Keys are the nodes' secret here."""
     namespace, group = cluster["metadata"]["namespace"], GROUP.partition("/")[0]
-    owner = {"apiVersion": GROUP, "kind": "CephCluster"}
-    owner |= {key: cluster["metadata"][key] for key in ("name", "uid")}
     kinds: tuple[tuple[str, str, dict[str, Any]], ...] = (
         ("Secret", "rook-ceph-mon", {"stringData": {"fsid": fsid}}),
         ("ConfigMap", "rook-ceph-mon-endpoints", {}),
@@ -165,7 +179,7 @@ def protected(cluster: Mapping[str, Any], fsid: str) -> dict[str, dict[str, Any]
                 "name": name,
                 "namespace": namespace,
                 "finalizers": [f"{group}/disaster-protection"],
-                "ownerReferences": [{**owner, "controller": True, "blockOwnerDeletion": True}],
+                "ownerReferences": [_owner(cluster)],
             },
             **content,
         }

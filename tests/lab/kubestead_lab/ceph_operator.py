@@ -222,14 +222,9 @@ class Operator:
             for file in ("etc/ceph.conf", "etc/ceph.client.admin.keyring"):
                 host.run("tee", f"{data}/{file}", stdin=home.run("cat", f"{data}/{file}"))
             host.run("tee", f"{data}/lib/bootstrap-osd/ceph.keyring", stdin=home.run("cat", f"{data}/etc/bootstrap.keyring"))
-        for name, data_ in ceph_objects.secrets(address, home.run("cat", f"{data}/etc/ceph.client.admin.keyring")).items():
-            secret = {
-                "apiVersion": "v1",
-                "kind": "Secret",
-                "metadata": {"name": name, "namespace": NAMESPACE},
-                "stringData": data_,
-            }
-            self._api.apply(f"/api/v1/namespaces/{NAMESPACE}/secrets/{name}", secret)
+        keyring = home.run("cat", f"{data}/etc/ceph.client.admin.keyring")
+        for path, secret in ceph_objects.secrets(cluster, address, keyring).items():
+            self._api.apply(path, secret)
         self._settings(home, cluster)
         return fsid
 
