@@ -117,13 +117,16 @@ def lab() -> Lab:
 
 
 @contextmanager
-def lab_of_its_own(*parts: str) -> Iterator[Lab]:
-    """A lab beside the other one, of these parts or of all, that begins with nothing in it and ends with the block."""
+def lab_of_its_own(*parts: str, keeps: bool = False) -> Iterator[Lab]:
+    """A lab beside the other one, of these parts or of all, that ends with the block.
+
+    It begins with nothing in it or, if it ``keeps``, with what the block before this one left.
+    """
     with pytest.MonkeyPatch.context() as patch:
         # Another name lets two checkouts test on one machine.
         patch.setenv("KUBESTEAD_LAB_NAME", os.environ.get("KUBESTEAD_FRESH_LAB_NAME", "kubestead-fresh"))
         only = ["--only", ",".join(parts)] if parts else []
-        subprocess.run([str(LAB), "reset", *only], check=True, timeout=2400)
+        subprocess.run([str(LAB), "up" if keeps else "reset", *only], check=True, timeout=2400)
         try:
             yield Lab()
         finally:
@@ -198,17 +201,21 @@ def call_module(lab: Lab) -> Callable[..., ModuleRun]:
     """The same for one module without a playbook around it: all of the module, and seconds faster."""
 
     def call(name: str, arguments: Mapping[str, Any], *, check: bool = False, diff: bool = False) -> ModuleRun:
-        modes = {"_ansible_check_mode": check, "_ansible_diff": diff}
-        task = json.dumps({"module": name, "arguments": {**arguments, **modes}})
-        path = {"PYTHONPATH": str(ROOT / ".cache" / "collections")}
-        done = lab.exec(sys.executable, str(MODULE_MAIN), stdin=task, check=False, env=path)
-        try:
-            result = json.loads(done.stdout)
-        except ValueError:
-            raise AssertionError(f"the module printed no result:\n{done.stdout}\n{done.stderr}") from None
-        return ModuleRun({**result, "failed": bool(result.get("failed"))}, done.returncode, done.stdout + done.stderr)
+        return call_in(lab, name, {**arguments, "_ansible_check_mode": check, "_ansible_diff": diff})
 
     return call
+
+
+def call_in(lab: Lab, name: str, arguments: Mapping[str, Any]) -> ModuleRun:
+    """One module without a playbook around it, in that lab."""
+    task = json.dumps({"module": name, "arguments": dict(arguments)})
+    path = {"PYTHONPATH": str(ROOT / ".cache" / "collections")}
+    done = lab.exec(sys.executable, str(MODULE_MAIN), stdin=task, check=False, env=path)
+    try:
+        result = json.loads(done.stdout)
+    except ValueError:
+        raise AssertionError(f"the module printed no result:\n{done.stdout}\n{done.stderr}") from None
+    return ModuleRun({**result, "failed": bool(result.get("failed"))}, done.returncode, done.stdout + done.stderr)
 
 
 @pytest.fixture(scope="session")

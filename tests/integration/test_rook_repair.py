@@ -9,7 +9,6 @@ import os
 import secrets
 import signal
 import subprocess
-import sys
 import time
 from typing import Any
 
@@ -17,7 +16,7 @@ import pytest
 
 from integration import spare_disks
 from integration.ceph_driver import Ceph
-from integration.conftest import LAB, MODULE_MAIN, ROOT, Lab, ansible_env
+from integration.conftest import LAB, ROOT, Lab, ansible_env, call_in
 from integration.plays import PlayRun
 from kubestead_lab.settings import lab_from
 
@@ -70,9 +69,7 @@ class Repair:
     def module(self, name: str, *, check: bool = False, **arguments: Any) -> dict[str, Any]:
         """One run of a module that speaks to the API server."""
         given = {"kubeconfig": self.lab.env["KUBECONFIG"], **arguments, "_ansible_check_mode": check}
-        task = json.dumps({"module": name, "arguments": given})
-        path = {"PYTHONPATH": str(ROOT / ".cache" / "collections")}
-        return dict(json.loads(self.lab.exec(sys.executable, str(MODULE_MAIN), stdin=task, check=False, env=path).stdout))
+        return call_in(self.lab, name, given).result
 
     def shell(self, node: str, script: str) -> str:
         return self.lab.exec("ssh", node, "sh", stdin=script).stdout

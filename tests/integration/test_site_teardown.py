@@ -1,6 +1,9 @@
 # Copyright: Kubestead contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From a Ceph cluster that serves back to blank disks, by the playbook. One cluster serves all tests, which follow one another."""
+"""From a Ceph cluster that serves back to blank disks, by the playbook.
+
+The cluster is the one that test_site.py leaves, or a new one, and serves all tests, which follow one another.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from integration.conftest import LAB, MODULE_MAIN, ROOT, Lab, ModuleRun, ansible_env
+from integration.conftest import LAB, MODULE_MAIN, ROOT, Lab, ModuleRun, ansible_env, call_in, lab_of_its_own
 from integration.plays import PlayRun
 from kubestead_lab.settings import lab_from
 
@@ -120,15 +123,15 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A healthy cluster with somebody's claim in it."""
-    found = Site(lab, tmp_path_factory.mktemp("teardown"))
-    for book in ("prepare_disks", "deploy_rook"):
-        made = found.play(book)
-        assert made.status == 0, made.failures()
-    lab.exec("kubectl", "apply", "-f", "-", stdin=VOLUME)
-    yield found
-    lab.kubectl("delete", "pvc,pv", "kst-data", "-n", "default", "--ignore-not-found", "--wait=false", check=False)
+    with lab_of_its_own(keeps=True) as lab:
+        found = Site(lab, tmp_path_factory.mktemp("teardown"))
+        for book in () if found.get(*CLUSTER) else ("prepare_disks", "deploy_rook"):
+            made = found.play(book)
+            assert made.status == 0, made.failures()
+        lab.exec("kubectl", "apply", "-f", "-", stdin=VOLUME)
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -137,11 +140,12 @@ def consents(site: Site) -> dict[str, Any]:
 
 
 @pytest.fixture
-def teardown(site: Site, call_module: Callable[..., ModuleRun]) -> Callable[..., ModuleRun]:
+def teardown(site: Site) -> Callable[..., ModuleRun]:
     """The module alone."""
 
     def run(*, check: bool = False, **options: Any) -> ModuleRun:
-        return call_module("rook_teardown", {"kubeconfig": site.lab.env["KUBECONFIG"], **options}, check=check)
+        arguments = {"kubeconfig": site.lab.env["KUBECONFIG"], **options}
+        return call_in(site.lab, "rook_teardown", {**arguments, "_ansible_check_mode": check})
 
     return run
 
