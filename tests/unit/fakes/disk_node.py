@@ -157,7 +157,7 @@ class FakeNode:
     def _located(self, path: str) -> tuple[Optional[FakeDisk], int]:
         """The disk behind a path, and where on it the path begins (of a volume, where its first segment does)."""
         for name, group in self.groups.items():
-            for volume, (runs, _) in group.volumes.items():
+            for volume, (runs, _extents) in group.volumes.items():
                 if path == f"/dev/mapper/{name}-{volume}" and volume not in group.inactive:
                     return self.disks[runs[0][0][5:]], MIB + runs[0][1] * EXTENT
         for kname, disk in self.disks.items():
