@@ -145,15 +145,14 @@ def test_the_first_run_does_what_was_announced_entry_by_entry(announced: PlayRun
 
 
 def test_what_the_server_could_not_judge_was_announced(announced: PlayRun, site: Site, applied: PlayRun) -> None:  # noqa: ARG001
-    """Names of objects whose kind or namespace the same run creates."""
+    """Names of objects whose kind or namespace the same run creates; what the operator makes belongs to the cluster."""
     told = [str(result.get("msg")) for _host, result in announced.results("debug")]
     assert any("CephCluster rook-ceph" in text for text in told)
     later = " ".join(text for text in told if "would create, not validated" in text)
     for kind in ("deployment", "serviceaccount", "configmap"):
-        found = site.lab.kubectl(
-            "get", kind, "-n", "rook-ceph", "-l", "!ceph_daemon_type", "-o", "jsonpath={.items[*].metadata.name}"
-        ).stdout.split()
-        made = [name for name in found if name not in ("default", "kube-root-ca.crt")]
+        found = json.loads(site.lab.kubectl("get", kind, "-n", "rook-ceph", "-o", "json").stdout)["items"]
+        ours = [one["metadata"]["name"] for one in found if not one["metadata"].get("ownerReferences")]
+        made = [name for name in ours if name not in ("default", "kube-root-ca.crt")]
         assert [name for name in made if name not in later] == []
 
 
