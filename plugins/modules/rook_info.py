@@ -29,21 +29,8 @@ extends_documentation_fragment:
   - kubestead.platform.attributes.actiongroup_k8s
   - kubestead.platform.attributes.info_module
   - kubestead.platform.kube_auth
+  - kubestead.platform.ceph_cluster
 options:
-  namespace:
-    description:
-      - Namespace of the CephCluster.
-    type: str
-    default: rook-ceph
-  name:
-    description:
-      - Name of the CephCluster.
-    type: str
-    default: rook-ceph
-  operator_namespace:
-    description:
-      - Namespace of the operator and the storage drivers. The default is O(namespace).
-    type: str
   gather:
     description:
       - V(health) judges the cluster. V(plan) reads what a new CephCluster has to be checked against. V(daemons) reads which
@@ -257,15 +244,13 @@ from typing import Any
 
 from ..module_utils._adapters.kube_api import KubeApiClient
 from ..module_utils._adapters.pod_logs import PodLogs
-from ..module_utils._ansible.argspec import KUBE_AUTH_SPEC, new_module
+from ..module_utils._ansible.argspec import CEPH_CLUSTER_SPEC, KUBE_AUTH_SPEC, new_module
 from ..module_utils._ansible.deps import need
 from ..module_utils._ansible.shell import converge
-from ..module_utils._flows.rook_info import Clock, RookInfoFlow
+from ..module_utils._core.ports import Clock
+from ..module_utils._flows.rook_info import RookInfoFlow
 
 SPEC: dict[str, dict[str, Any]] = {
-    "namespace": {"type": "str", "default": "rook-ceph"},
-    "name": {"type": "str", "default": "rook-ceph"},
-    "operator_namespace": {"type": "str"},
     "gather": {"type": "list", "elements": "str", "choices": ["health", "plan", "daemons"], "default": ["health"]},
     "allowed_warnings": {"type": "list", "elements": "str", "default": []},
     "drivers": {"type": "list", "elements": "str", "default": []},
@@ -294,7 +279,7 @@ def wire(params: dict[str, Any]) -> RookInfoFlow:
 
 def main() -> None:
     """Entry point."""
-    converge(new_module(KUBE_AUTH_SPEC, spec=SPEC), wire)
+    converge(new_module(KUBE_AUTH_SPEC, CEPH_CLUSTER_SPEC, spec=SPEC), wire)
 
 
 if __name__ == "__main__":

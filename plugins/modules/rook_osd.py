@@ -30,6 +30,7 @@ extends_documentation_fragment:
   - kubestead.platform.attributes
   - kubestead.platform.attributes.actiongroup_k8s
   - kubestead.platform.kube_auth
+  - kubestead.platform.ceph_cluster
 attributes:
   check_mode:
     support: full
@@ -38,20 +39,6 @@ attributes:
   idempotent:
     support: full
 options:
-  namespace:
-    description:
-      - Namespace of the CephCluster.
-    type: str
-    default: rook-ceph
-  name:
-    description:
-      - Name of the CephCluster.
-    type: str
-    default: rook-ceph
-  operator_namespace:
-    description:
-      - Namespace of the operator. The default is O(namespace).
-    type: str
   osds:
     description:
       - Numbers of OSDs.
@@ -231,10 +218,10 @@ import time
 from typing import Any
 
 from ..module_utils._adapters.kube_api import KubeApiClient
-from ..module_utils._ansible.argspec import KUBE_AUTH_SPEC, new_module
+from ..module_utils._ansible.argspec import CEPH_CLUSTER_SPEC, KUBE_AUTH_SPEC, new_module
 from ..module_utils._ansible.deps import need
 from ..module_utils._ansible.shell import converge
-from ..module_utils._flows.ceph_jobs import Clock
+from ..module_utils._core.ports import Clock
 from ..module_utils._flows.rook_osd import RookOsdFlow
 
 DEVICE: dict[str, dict[str, Any]] = {
@@ -243,9 +230,6 @@ DEVICE: dict[str, dict[str, Any]] = {
 }
 CONSENT: dict[str, dict[str, Any]] = {"id": {"type": "int", "required": True}, "fsid": {"type": "str", "required": True}}
 SPEC: dict[str, dict[str, Any]] = {
-    "namespace": {"type": "str", "default": "rook-ceph"},
-    "name": {"type": "str", "default": "rook-ceph"},
-    "operator_namespace": {"type": "str"},
     "osds": {"type": "list", "elements": "int", "default": []},
     "devices": {"type": "list", "elements": "dict", "default": [], "options": DEVICE},
     "nodes": {"type": "list", "elements": "str", "default": []},
@@ -263,7 +247,7 @@ def wire(params: dict[str, Any]) -> RookOsdFlow:
 
 def main() -> None:
     """Entry point."""
-    converge(new_module(KUBE_AUTH_SPEC, spec=SPEC), wire)
+    converge(new_module(KUBE_AUTH_SPEC, CEPH_CLUSTER_SPEC, spec=SPEC), wire)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ extends_documentation_fragment:
   - kubestead.platform.attributes
   - kubestead.platform.attributes.actiongroup_k8s
   - kubestead.platform.kube_auth
+  - kubestead.platform.ceph_cluster
 attributes:
   check_mode:
     support: full
@@ -36,20 +37,6 @@ attributes:
   idempotent:
     support: full
 options:
-  namespace:
-    description:
-      - Namespace of the CephCluster.
-    type: str
-    default: rook-ceph
-  name:
-    description:
-      - Name of the CephCluster.
-    type: str
-    default: rook-ceph
-  operator_namespace:
-    description:
-      - Namespace of the operator, which names the storage drivers. The default is O(namespace).
-    type: str
   confirm:
     description:
       - The name of the CephCluster once more. Without it the module refuses, and says what would be lost.
@@ -176,16 +163,13 @@ import time
 from typing import Any
 
 from ..module_utils._adapters.kube_api import KubeApiClient
-from ..module_utils._ansible.argspec import KUBE_AUTH_SPEC, new_module
+from ..module_utils._ansible.argspec import CEPH_CLUSTER_SPEC, KUBE_AUTH_SPEC, new_module
 from ..module_utils._ansible.deps import need
 from ..module_utils._ansible.shell import converge
-from ..module_utils._flows.rook_info import Clock
+from ..module_utils._core.ports import Clock
 from ..module_utils._flows.rook_teardown import RookTeardownFlow
 
 SPEC: dict[str, dict[str, Any]] = {
-    "namespace": {"type": "str", "default": "rook-ceph"},
-    "name": {"type": "str", "default": "rook-ceph"},
-    "operator_namespace": {"type": "str"},
     "confirm": {"type": "str", "default": ""},
     "consumers": {"type": "list", "elements": "str", "default": []},
     "cleanup_jobs": {"type": "bool", "default": False},
@@ -203,7 +187,7 @@ def wire(params: dict[str, Any]) -> RookTeardownFlow:
 
 def main() -> None:
     """Entry point."""
-    converge(new_module(KUBE_AUTH_SPEC, spec=SPEC), wire)
+    converge(new_module(KUBE_AUTH_SPEC, CEPH_CLUSTER_SPEC, spec=SPEC), wire)
 
 
 if __name__ == "__main__":

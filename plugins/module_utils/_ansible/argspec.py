@@ -127,6 +127,14 @@ STATE_SPEC = OptionGroup(
     options={"state": {"type": "str", "choices": ["present", "absent"], "default": "present"}},
 )
 
+CEPH_CLUSTER_SPEC = OptionGroup(
+    options={
+        "namespace": {"type": "str", "default": "rook-ceph"},
+        "name": {"type": "str", "default": "rook-ceph"},
+        "operator_namespace": {"type": "str"},
+    }
+)
+
 SECRET_FILE_SPEC = OptionGroup(options={"owner": {"type": "str"}, "group": {"type": "str"}})
 
 

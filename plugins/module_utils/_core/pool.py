@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import Callable, TypeVar, Union
@@ -41,6 +41,16 @@ def each(
             if not stopped:
                 for thing in islice(queue, concurrency - len(running)):
                     running[executor.submit(call, thing)] = thing
+
+
+def together(calls: Mapping[str, Callable[[], R]], *, concurrency: int) -> dict[str, R]:
+    """The result of each call by its name; raises the first ``CollError``."""
+    made: dict[str, R] = {}
+    for name, result in each(calls, lambda name: calls[name](), concurrency=concurrency):
+        if isinstance(result, CollError):
+            raise result
+        made[name] = result
+    return made
 
 
 def _result_or_error(future: Future[R]) -> Union[R, CollError]:

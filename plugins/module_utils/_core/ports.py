@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Optional, Protocol
+from typing import Any, Callable, Optional, Protocol
 
 from .errors import BackendFailed
 
@@ -57,6 +57,24 @@ def get_or_none(kube: KubeApi, path: str) -> Optional[dict[str, Any]]:
         if exc.facts.get("status") == 404:
             return None
         raise
+
+
+def list_or_nothing(kube: KubeApi, path: str, query: Optional[Mapping[str, str]] = None) -> tuple[Mapping[str, Any], ...]:
+    """A collection; empty where the server does not know the kind."""
+    try:
+        return kube.list_all(path, query).objects
+    except BackendFailed as exc:
+        if exc.facts.get("status") == 404:
+            return ()
+        raise
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Time, as the module hands it in."""
+
+    seconds: Callable[[], float]
+    sleep: Callable[[float], None]
 
 
 @dataclass(frozen=True)

@@ -5,23 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Any
 
 from .._core.errors import BackendFailed
-from .._core.ports import KubeApi, get_or_none
+from .._core.ports import Clock, KubeApi, get_or_none
 from .._rook import ceph_job
 from .._rook.ceph_job import Question
 
 _PAUSE_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Clock:
-    """Time, as the module hands it in."""
-
-    seconds: Callable[[], float]
-    sleep: Callable[[float], None]
 
 
 class CephJobs:

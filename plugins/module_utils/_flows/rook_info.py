@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Callable, Optional, Protocol
 
 from .._core import pool
-from .._core.errors import BackendFailed, BadInput, CollError
+from .._core.errors import BadInput
 from .._core.plan import Plan, Stage
-from .._core.ports import KubeApi, get_or_none
+from .._core.ports import Clock, KubeApi, get_or_none, list_or_nothing
 from .._core.run import Outcome, Run
 from .._rook import daemons, health, reasons
 from .._rook.osds import read_osds
@@ -35,14 +35,6 @@ class Logs(Protocol):
 
     def tail(self, namespace: str, pod: str, container: str, lines: int) -> str:
         """The last lines; empty when there are none (any more)."""
-
-
-@dataclass(frozen=True)
-class Clock:
-    """Time, as the module hands it in."""
-
-    seconds: Callable[[], float]
-    sleep: Callable[[float], None]
 
 
 @dataclass(frozen=True)
@@ -139,9 +131,9 @@ class RookInfoFlow:
             "namespace_exists": lambda: get_or_none(self._api, f"/api/v1/namespaces/{wanted.namespace}") is not None,
             "operator_image": lambda: _image(get_or_none(self._api, deployment)),
             "storage_classes": lambda: list(self._api.list_all("/apis/storage.k8s.io/v1/storageclasses").objects),
-            "clusters": self._clusters,
+            "clusters": lambda: list_or_nothing(self._api, "/apis/ceph.rook.io/v1/cephclusters"),
         }
-        made = self._together(reads)
+        made = pool.together(reads, concurrency=len(reads))
         clusters = {_place(one): one for one in made["clusters"]}
         return {**made, "clusters": sorted(clusters), "cluster": clusters.get(f"{wanted.namespace}/{wanted.name}")}
 
@@ -153,23 +145,6 @@ class RookInfoFlow:
 
     def _deployments(self, query: Optional[Mapping[str, str]] = None) -> tuple[Mapping[str, Any], ...]:
         return self._api.list_all(f"/apis/apps/v1/namespaces/{self._wanted.namespace}/deployments", query).objects
-
-    def _clusters(self) -> tuple[Mapping[str, Any], ...]:
-        """Of all namespaces; none where the server does not know the kind."""
-        try:
-            return self._api.list_all("/apis/ceph.rook.io/v1/cephclusters").objects
-        except BackendFailed as exc:
-            if exc.facts.get("status") == 404:
-                return ()
-            raise
-
-    def _together(self, reads: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
-        made: dict[str, Any] = {}
-        for name, result in pool.each(reads, lambda name: reads[name](), concurrency=len(reads)):
-            if isinstance(result, CollError):
-                raise result
-            made[name] = result
-        return made
 
     def _cluster(self) -> Optional[dict[str, Any]]:
         """None without the cluster, and without its kind: the server answers both alike."""
@@ -207,7 +182,7 @@ class RookInfoFlow:
             "deployments": lambda: self._deployments(None if wanted.rules.target else _OSDS),
             "drivers": self._drivers if wanted.rules.drivers else tuple,
         }
-        read = self._together(reads)
+        read = pool.together(reads, concurrency=len(reads))
         if read["cluster"] is None:
             raise BadInput(
                 f"There is no CephCluster {wanted.name!r} in the namespace {wanted.namespace!r}.",

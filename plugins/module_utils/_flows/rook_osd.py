@@ -10,13 +10,13 @@ from typing import Any, Optional
 
 from .._core.errors import BackendFailed, BadInput, CollError
 from .._core.plan import Plan, Stage, Step
-from .._core.ports import KubeApi, get_or_none
+from .._core.ports import Clock, KubeApi, get_or_none
 from .._core.run import Outcome, Run, each_step
 from .._rook import leaving, removal
 from .._rook.ceph_job import Question
 from .._rook.leaving import Leaving, Request, Seen
 from .._rook.osds import read_osds
-from .ceph_jobs import CephJobs, Clock
+from .ceph_jobs import CephJobs
 
 _OSDS = {"labelSelector": "app=rook-ceph-osd"}
 _OPERATOR_SECONDS = 120.0

@@ -8,14 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable, Optional
 
 from .._core import pool
-from .._core.errors import BackendFailed, BadInput, CollError, Conflict
+from .._core.errors import BackendFailed, BadInput, Conflict
 from .._core.plan import Plan, Stage, Step
-from .._core.ports import KubeApi, get_or_none
+from .._core.ports import Clock, KubeApi, get_or_none, list_or_nothing
 from .._core.run import Outcome, Run, each_step
 from .._rook import dependents, teardown
 from .._rook.dependents import FORCIBLE, Place, Thing, World
 from .._rook.teardown import JOBS, Decision, Seen, Wanted
-from .rook_info import Clock
 
 _FORCE = {"rook.io/force-deletion": "true"}
 
@@ -57,7 +56,7 @@ class RookTeardownFlow:
         reads[teardown.DAEMONS], reads[JOBS] = self._daemons, self._jobs
         if any(word.startswith("PersistentVolumeClaim ") for word in self._wanted.consumers):
             reads["users"] = lambda: teardown.users_of_claims(self._list("/api/v1/pods"))
-        read = self._together(reads)
+        read = pool.together(reads, concurrency=self._concurrency)
         single = {path: read[path] for path in place.single() if read[path] is not None}
         self._seen = Seen(
             world=World({path: read[path] for path in place.lists()}, single),
@@ -183,21 +182,7 @@ class RookTeardownFlow:
         return lambda: get_or_none(self._api, path)
 
     def _list(self, path: str, query: Optional[Mapping[str, str]] = None) -> tuple[Mapping[str, Any], ...]:
-        """A collection; empty where the server does not know the kind."""
-        try:
-            return self._api.list_all(path, query).objects
-        except BackendFailed as exc:
-            if exc.facts.get("status") == 404:
-                return ()
-            raise
-
-    def _together(self, reads: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
-        made: dict[str, Any] = {}
-        for name, result in pool.each(reads, lambda name: reads[name](), concurrency=self._concurrency):
-            if isinstance(result, CollError):
-                raise result
-            made[name] = result
-        return made
+        return list_or_nothing(self._api, path, query)
 
 
 def _pauses() -> Iterator[float]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.kubestead.platform.plugins.doc_fragments import bulk, kube_auth, ldap_auth, secret_file
+from ansible_collections.kubestead.platform.plugins.doc_fragments import bulk, ceph_cluster, kube_auth, ldap_auth, secret_file
 from ansible_collections.kubestead.platform.plugins.module_utils._ansible import argspec
 
 PAIRS = {
@@ -17,6 +17,7 @@ PAIRS = {
     "ldap_auth": (ldap_auth.ModuleDocFragment.DOCUMENTATION, argspec.LDAP_AUTH_SPEC),
     "bulk": (bulk.ModuleDocFragment.DOCUMENTATION, argspec.BULK_SPEC),
     "bulk.state": (bulk.ModuleDocFragment.STATE, argspec.STATE_SPEC),
+    "ceph_cluster": (ceph_cluster.ModuleDocFragment.DOCUMENTATION, argspec.CEPH_CLUSTER_SPEC),
     "secret_file": (secret_file.ModuleDocFragment.DOCUMENTATION, argspec.SECRET_FILE_SPEC),
 }
 COMPARED = ("type", "elements", "default", "choices", "aliases", "required")

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
+from ansible_collections.kubestead.platform.plugins.module_utils._core.ports import Clock
 from ansible_collections.kubestead.platform.plugins.module_utils._core.run import Run, carry_out, settle
-from ansible_collections.kubestead.platform.plugins.module_utils._flows.rook_info import Clock
 from ansible_collections.kubestead.platform.plugins.module_utils._flows.rook_teardown import RookTeardownFlow
 from ansible_collections.kubestead.platform.plugins.module_utils._rook.dependents import KINDS, OPERATOR
 

@@ -8,8 +8,9 @@ from typing import Any, Callable
 
 import pytest
 from ansible_collections.kubestead.platform.plugins.module_utils._core.errors import BadInput
+from ansible_collections.kubestead.platform.plugins.module_utils._core.ports import Clock
 from ansible_collections.kubestead.platform.plugins.module_utils._core.run import Run
-from ansible_collections.kubestead.platform.plugins.module_utils._flows.rook_info import Clock, RookInfoFlow
+from ansible_collections.kubestead.platform.plugins.module_utils._flows.rook_info import RookInfoFlow
 
 from fakes.kube_api import FakeKubeApi
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.kubestead.platform.plugins.module_utils._core.errors import BackendFailed, BadInput, Refused
+from ansible_collections.kubestead.platform.plugins.module_utils._core.ports import Clock
 from ansible_collections.kubestead.platform.plugins.module_utils._core.run import Run, carry_out, settle
-from ansible_collections.kubestead.platform.plugins.module_utils._flows.ceph_jobs import Clock
 from ansible_collections.kubestead.platform.plugins.module_utils._flows.rook_osd import RookOsdFlow
 from ansible_collections.kubestead.platform.plugins.module_utils._rook import ceph_job, pod_program
 
