@@ -50,12 +50,13 @@ _FINALIZER = "cephcluster.ceph.rook.io"
 _POOL_FINALIZER = "cephblockpool.ceph.rook.io"
 _REFRESH_SECONDS = 10.0
 _WAIT_SECONDS = 180.0
-# Small machines: one CPU, no spare memory.
+# Small machines: one CPU, no spare memory. A busy host makes them stall, of which Ceph would complain for a day.
 _SMALL = """
 osd_memory_target = 939524096
 bluestore_cache_autotune = false
 bluestore_cache_size = 33554432
 mon_data_avail_warn = 5
+bluestore_slow_ops_warn_lifetime = 30
 log_file =
 mon_cluster_log_file =
 """
