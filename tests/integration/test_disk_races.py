@@ -52,12 +52,16 @@ def nothing_is_held(disk: MatrixDisk) -> Iterator[None]:
 
 
 def test_a_run_ended_after_any_write_is_continued_to_the_same_end(disk: MatrixDisk) -> None:
-    """Three runs (a blank disk, a used one with consent, the removal), each ended after each of its commands and writes."""
+    """Four runs (a blank disk, a used one with consent, a group without volumes, the removal), each ended after each of its
+    commands and writes; of the commands that LVM is told together, after each of them."""
     points = 0
-    for kind in ("blank", "gpt"):
+    for kind in ("blank", "gpt", "group"):
         disk.fill(signatures.MAKERS.get(kind, lambda _image: None))
         if kind == "gpt":
             disk.driver.shell(f"mkfs.xfs -q -f {DEVICE}1 && sync && udevadm settle")
+        if kind == "group":
+            disk.run(params=two_volumes())
+            disk.driver.shell("lvremove -q --yes matrix && sync && udevadm settle")
         disk.keep()
         params = task(consent=disk.consent()) if kind == "gpt" else two_volumes()
         whole = disk.run(params=params)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -18,8 +19,10 @@ RunCommand = Callable[[Sequence[str], float, str], "tuple[int, str, str]"]
 
 READ_TIMEOUT = 60.0
 WRITE_TIMEOUT = 180.0
+LINE_TIMEOUT = 10.0
 TIMED_OUT = 124
 NOT_FOUND = 127
+_UNFIT = re.compile(r"""[\s'"]|^$""")
 _LVM_JSON = ("--reportformat", "json", "--units", "b", "--nosuffix", "--options")
 _REPORTS = {
     "lsblk": ("lsblk", "--json", "--bytes", "--output", "NAME,KNAME,TYPE,SIZE,RO,RM,ROTA,MOUNTPOINT,MAJ:MIN"),
@@ -58,6 +61,15 @@ class LvmCli:
         """A command that changes something."""
         self._checked(argv, WRITE_TIMEOUT, script)
 
+    def write_all(self, lines: Sequence[Sequence[str]]) -> None:
+        """LVM's own shell, told the commands on its standard input, which costs one start and one scan of the disks.
+
+        It goes on after a command that failed, ends with status 0 whatever happened, and reads the answer to a question from
+        the same input: hence ``-qq``, by which every question is answered with no. Words that it would split are left out.
+        """
+        script = "".join(f"{words[0]} -qq {' '.join(words[1:])}\n" for words in lines if not any(map(_UNFIT.search, words)))
+        self._run(("lvm",), WRITE_TIMEOUT + LINE_TIMEOUT * len(lines), script)
+
     def _checked(self, argv: Sequence[str], timeout: float, script: str = "") -> str:
         return self._told(argv, timeout, *self._run(argv, timeout, script))
 
@@ -79,7 +91,8 @@ class LvmCli:
 def run_command(argv: Sequence[str], timeout: float, text: str = "") -> tuple[int, str, str]:
     """Runs a command without a shell; its whole process group is ended when the time is over."""
     path = os.pathsep.join(("/usr/sbin", "/usr/bin", "/sbin", "/bin"))
-    environment = {"PATH": path, "LC_ALL": "C", "LANGUAGE": "C", "HOME": "/", "LVM_SUPPRESS_FD_WARNINGS": "1"}
+    # LVM's shell keeps a history of its commands in the home folder, where there is one.
+    environment = {"PATH": path, "LC_ALL": "C", "LANGUAGE": "C", "HOME": "/dev/null", "LVM_SUPPRESS_FD_WARNINGS": "1"}
     try:
         # run_command of ansible.module_utils can neither end a process group nor stop waiting.
         process = subprocess.Popen(  # pylint: disable=ansible-bad-function

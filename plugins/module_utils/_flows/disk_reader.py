@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Optional, Protocol
 
 from .._disks import commands, parsers, survey
-from .._disks.findings import HEAD_SIZE, Region, Sample, from_samples, label_regions, probe_regions, read_mark
+from .._disks.findings import HEAD_SIZE, Region, Sample, far_regions, from_samples, label_regions, probe_regions, read_mark
 from .._disks.gpt import read_table
 from .._disks.identity import SysBlock
 from .._disks.model import Device, Finding, LogicalVolume, Node, Table, device_path
@@ -28,6 +28,10 @@ class Commands(Protocol):
 
     def write(self, argv: Sequence[str], script: str = "") -> None:
         """Runs a command that changes something, ``script`` on its standard input."""
+
+    def write_all(self, lines: Sequence[Sequence[str]]) -> None:
+        """Runs commands of LVM one after another in one process. One that fails keeps none from running and is not told:
+        what came of them is to be looked at."""
 
 
 class Blocks(Protocol):
@@ -114,7 +118,8 @@ class DiskReader:
         now = self.device(device)
         if now is None or now.identity != device.identity or now.partitions or now.holders or now.mounts or now.read_only:
             return False
-        probe = self._blocks.probe(now.path, probe_regions(now.identity.size, places))
+        regions = (*probe_regions(now.identity.size, places), *far_regions(places))
+        probe = self._blocks.probe(now.path, regions)
         return not probe.busy and all(sample.first_nonzero < 0 for sample in probe.samples)
 
     def device(self, device: Device) -> Optional[Device]:
@@ -128,9 +133,9 @@ class DiskReader:
         signatures = parsers.wipefs(self._commands.signatures(paths)) if paths else {}
         return {(group, name): self._inside(group, name, size, signatures) for group, name, size in volumes}
 
-    def group_uuid(self, group: str) -> str:
-        """The UUID of a volume group, read anew."""
-        return parsers.vgs(self._commands.report("vgs"))[group].uuid
+    def group_uuids(self) -> dict[str, str]:
+        """The UUIDs of all volume groups, read anew."""
+        return {name: group.uuid for name, group in parsers.vgs(self._commands.report("vgs")).items()}
 
     def _inside(self, group: str, volume: str, size: int, signatures: Mapping[str, Sequence[Finding]]) -> tuple[Finding, ...]:
         path = commands.mapper_path(group, volume)

@@ -58,6 +58,9 @@ class Recorded:
     def write(self, argv: Sequence[str], script: str = "") -> None:
         raise AssertionError(argv)
 
+    def write_all(self, lines: Sequence[Sequence[str]]) -> None:
+        raise AssertionError(lines)
+
     def zero(self, path: str, regions: Sequence[Region]) -> None:
         raise AssertionError((path, regions))
 
