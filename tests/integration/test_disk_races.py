@@ -30,9 +30,7 @@ pytestmark = pytest.mark.nodes
 
 READING = {
     ("lsblk", "--json"),
-    ("pvs", "--segments"),
-    ("vgs", "--reportformat"),
-    ("lvs", "--reportformat"),
+    ("lvm", "fullreport"),
     ("wipefs", "--no-act"),
 }
 
@@ -157,8 +155,8 @@ def test_check_mode_runs_no_command_that_writes(disk: MatrixDisk) -> None:
         {name: row.get(name) for name in ("name", "action", "reason", "extents", "size")} for row in made["entries"]
     ]
     unchanged = disk.run(params=params)
-    reports = [command[0] for command in unchanged["commands"]]
-    assert sorted(reports) == ["lsblk", "lvs", "pvs", "vgs"], "one report per command"
+    reports = [command[:2] for command in unchanged["commands"]]
+    assert sorted(reports) == [["lsblk", "--json"], ["lvm", "fullreport"]], "one report of each"
     disk.run(params=two_volumes(consent=disk.consent(), state="absent"))
 
 

@@ -23,17 +23,19 @@ LINE_TIMEOUT = 10.0
 TIMED_OUT = 124
 NOT_FOUND = 127
 _UNFIT = re.compile(r"""[\s'"]|^$""")
-_LVM_JSON = ("--reportformat", "json", "--units", "b", "--nosuffix", "--options")
+_LVM_JSON = ("--reportformat", "json", "--units", "b", "--nosuffix")
+_PV = "pv_name,pv_uuid,vg_name,vg_uuid,pv_pe_count"
+_VG = "vg_name,vg_uuid,vg_tags,vg_extent_size,vg_extent_count,vg_missing_pv_count"
+_LV = "vg_name,vg_uuid,lv_name,lv_size,lv_tags,lv_attr"
+_PARTS = {"pv": _PV, "vg": _VG, "lv": _LV, "pvseg": f"{_PV},pvseg_start,pvseg_size,lv_name,seg_start_pe", "seg": "seg_start_pe"}
 _REPORTS = {
     "lsblk": ("lsblk", "--json", "--bytes", "--output", "NAME,KNAME,TYPE,SIZE,RO,RM,ROTA,MOUNTPOINT,MAJ:MIN"),
-    "pvs": (
-        "pvs",
-        "--segments",
-        *_LVM_JSON,
-        "pv_name,pv_uuid,vg_name,vg_uuid,pv_pe_count,pvseg_start,pvseg_size,lv_name,seg_start_pe",
+    "fullreport": (
+        *("lvm", "fullreport", *_LVM_JSON),
+        *(word for part, fields in _PARTS.items() for word in ("--configreport", part, "--options", fields)),
     ),
-    "vgs": ("vgs", *_LVM_JSON, "vg_name,vg_uuid,vg_tags,vg_extent_size,vg_extent_count,vg_missing_pv_count"),
-    "lvs": ("lvs", *_LVM_JSON, "vg_name,vg_uuid,lv_name,lv_size,lv_tags,lv_attr"),
+    "vgs": ("vgs", *_LVM_JSON, "--options", _VG),
+    "lvs": ("lvs", *_LVM_JSON, "--options", _LV),
 }
 _WIPEFS = ("wipefs", "--no-act", "--json", "--output", "DEVICE,OFFSET,TYPE,UUID,LABEL,USAGE")
 _WIPEFS_TABLE = ("wipefs", "--no-act", "--parsable")

@@ -21,7 +21,7 @@ class Commands(Protocol):
     """The storage commands of a node. Raises BackendFailed when one fails, is missing or does not come back."""
 
     def report(self, name: str) -> str:
-        """The JSON report of ``lsblk``, ``pvs``, ``vgs`` or ``lvs``."""
+        """The JSON report of ``lsblk``, of ``vgs`` or ``lvs``, or of all of LVM at once (``fullreport``)."""
 
     def signatures(self, paths: Sequence[str]) -> str:
         """wipefs' report over devices, as JSON or as tables, changing nothing."""
@@ -60,7 +60,7 @@ class Blocks(Protocol):
 
 
 class DiskReader:
-    """Reads a node with one report per command, and single disks again later."""
+    """Reads a node with one report of LVM and one of lsblk, and single disks again later."""
 
     def __init__(self, commands_: Commands, blocks: Blocks) -> None:
         self._commands = commands_
@@ -68,9 +68,8 @@ class DiskReader:
 
     def node(self, paths: Sequence[str]) -> Node:
         """Everything but what lies on the disks; ``paths`` are resolved to kernel names."""
-        physical = parsers.pvs(self._commands.report("pvs"))
-        groups = parsers.vgs(self._commands.report("vgs"))
-        volumes = parsers.lvs(self._commands.report("lvs"))
+        everything = self._commands.report("fullreport")
+        physical, groups, volumes = parsers.pvs(everything), parsers.vgs(everything), parsers.lvs(everything)
         tables, devices = self._devices()
         devices = {kname: survey.with_stale(device, groups) for kname, device in devices.items()}
         resolved = self._blocks.resolve([*paths, *(pv.path for pv in physical)])

@@ -92,7 +92,7 @@ def test_blank_disks_become_volumes_and_a_second_run_changes_nothing() -> None:
     node.written.clear()
     reports = node.reports
     second = run(node, task())
-    assert node.reports - reports == 4
+    assert node.reports - reports == 2
     assert (second.changed, node.written, set(second.actions().values())) == (False, [], {"unchanged"})
     assert second.storage_node == first.storage_node
 

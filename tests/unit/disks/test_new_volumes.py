@@ -36,7 +36,7 @@ def test_a_create_starts_few_processes() -> None:
     node = a_large_node()
     run(node, eight())
     assert node.processes == [
-        *("pvs", "vgs", "lvs", "lsblk", "wipefs"),
+        *("fullreport", "lsblk", "wipefs"),
         *("pvcreate", "pvcreate", "vgcreate", "vgs"),
         *("lvm", "lvs"),
     ]

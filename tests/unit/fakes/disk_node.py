@@ -93,7 +93,7 @@ class FakeNode:
     def report(self, name: str) -> str:
         self.reports += 1
         self.processes.append(name)
-        rows: dict[str, Callable[[], Any]] = {"lsblk": self._lsblk, "pvs": self._pvs, "vgs": self._vgs, "lvs": self._lvs}
+        rows: dict[str, Callable[[], Any]] = {"lsblk": self._lsblk, "vgs": self._vgs, "lvs": self._lvs, "fullreport": self._all}
         return json.dumps(rows[name]())
 
     def signatures(self, paths: Sequence[str]) -> str:
@@ -408,6 +408,9 @@ class FakeNode:
                 for number, (kname, disk) in enumerate(self.disks.items())
             ]
         }
+
+    def _all(self) -> dict[str, Any]:
+        return {"report": [*self._pvs()["report"], *self._vgs()["report"], *self._lvs()["report"]]}
 
     def _pvs(self) -> dict[str, Any]:
         rows = []
