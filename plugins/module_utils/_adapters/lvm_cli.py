@@ -22,7 +22,8 @@ WRITE_TIMEOUT = 180.0
 LINE_TIMEOUT = 10.0
 TIMED_OUT = 124
 NOT_FOUND = 127
-_UNFIT = re.compile(r"""[\s'"]|^$""")
+# What LVM's shell splits or its line editor takes for a key.
+_UNFIT = re.compile(r"""[^!-~]|['"]|^$""")
 _LVM_JSON = ("--reportformat", "json", "--units", "b", "--nosuffix")
 _PV = "pv_name,pv_uuid,vg_name,vg_uuid,pv_pe_count"
 _VG = "vg_name,vg_uuid,vg_tags,vg_extent_size,vg_extent_count,vg_missing_pv_count"
@@ -64,10 +65,11 @@ class LvmCli:
         self._checked(argv, WRITE_TIMEOUT, script)
 
     def write_all(self, lines: Sequence[Sequence[str]]) -> None:
-        """LVM's own shell, told the commands on its standard input, which costs one start and one scan of the disks.
+        """LVM's own shell, told the commands on its standard input, which costs one start of a process.
 
         It goes on after a command that failed, ends with status 0 whatever happened, and reads the answer to a question from
-        the same input: hence ``-qq``, by which every question is answered with no. Words that it would split are left out.
+        the same input: hence ``-qq``, by which every question is answered with no. A command with a word that the shell would
+        not take as it is, is left out.
         """
         script = "".join(f"{words[0]} -qq {' '.join(words[1:])}\n" for words in lines if not any(map(_UNFIT.search, words)))
         self._run(("lvm",), WRITE_TIMEOUT + LINE_TIMEOUT * len(lines), script)

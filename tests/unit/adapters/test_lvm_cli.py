@@ -80,7 +80,9 @@ def test_many_commands_of_lvm_are_told_to_one_process_and_none_is_answered_yes()
         told.append((list(argv), text))
         return 5, "", "what failed is looked for by the caller"
 
-    LvmCli(run).write_all([["lvcreate", "--name", "a", "g"], ["lvcreate", "--name", "b c", "g"], ["vgchange", "g"]])
+    LvmCli(run).write_all(
+        [["lvcreate", "--name", "a", "g"], ["lvcreate", "--name", "b c", "g"], ["vgchange", "g"], ["lvcreate", "\t"]]
+    )
     assert told == [(["lvm"], "lvcreate -qq --name a g\nvgchange -qq g\n")]
 
 

@@ -9,7 +9,7 @@ from typing import Any, Callable
 import pytest
 from ansible_collections.kubestead.platform.plugins.module_utils._core.errors import BackendFailed
 
-from fakes.disk_node import GIB, FakeDisk, FakeNode
+from fakes.disk_node import GIB, FakeDisk, FakeNode, Killed
 
 from .test_flow import EXT4, a_node, run, task
 
@@ -97,3 +97,37 @@ def test_a_volume_in_two_pieces_is_looked_into() -> None:
     node.inside["osds-a"] = [EXT4]
     groups = [{"name": "osds", "disks": ["data1", "data2"], "volumes": [{"name": "a", "size": "30GiB"}]}]
     assert "The new volume osds/a carries an ext4 file system" in run(node, task(volume_groups=groups)).error("osds/a")
+
+
+@pytest.mark.parametrize("prepared", [False, True], ids=["blank disks", "a group without volumes"])
+def test_a_run_killed_between_any_two_commands_of_the_one_process_is_continued(prepared: bool) -> None:
+    """Of a group that an ended run left, nobody knows what came into the places of its volumes: they are looked into."""
+
+    def begun() -> FakeNode:
+        node = a_large_node()
+        if prepared:
+            killed_after(node, lambda words: words[0] == "vgcreate")
+        node.written.clear()
+        return node
+
+    whole = begun()
+    run(whole, eight())
+    assert (("lvchange", "--deltag") in [words[:2] for words in whole.written]) == prepared
+    for point in range(1, len(whole.written)):
+        node = begun()
+        killed_after(node, lambda _words, node=node, point=point: len(node.written) == point)
+        assert "failed" not in run(node, eight()).actions().values(), point
+        assert node.state() == whole.state()
+        assert node.groups["osds"].inactive == set()
+        assert not run(node, eight()).changed
+
+
+def killed_after(node: FakeNode, last: Callable[[tuple[str, ...]], bool]) -> None:
+    def after(_number: int, words: tuple[str, ...]) -> None:
+        if last(words):
+            raise Killed
+
+    node.after_write = after
+    with pytest.raises(Killed):
+        run(node, eight())
+    node.after_write = None
