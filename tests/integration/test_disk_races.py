@@ -50,10 +50,10 @@ def nothing_is_held(disk: MatrixDisk) -> Iterator[None]:
 
 
 def test_a_run_ended_after_any_write_is_continued_to_the_same_end(disk: MatrixDisk) -> None:
-    """Four runs (a blank disk, a used one with consent, a group without volumes, the removal), each ended after each of its
+    """Four runs (a blank disk, a group without volumes, a used disk with consent, the removal), each ended after each of its
     commands and writes; of the commands that LVM is told together, after each of them."""
     points = 0
-    for kind in ("blank", "gpt", "group"):
+    for kind in ("blank", "group", "gpt"):
         disk.fill(signatures.MAKERS.get(kind, lambda _image: None))
         if kind == "gpt":
             disk.driver.shell(f"mkfs.xfs -q -f {DEVICE}1 && sync && udevadm settle")

@@ -41,13 +41,13 @@ class NewVolumes:
 
         The others are left to ``make``, which tells why.
         """
-        if not jobs:
-            return set()
         try:
             self._learn_groups(job.group for job in jobs.values())
         except CollError:
             return set()
         wanted = {target: (job, self._tags(job)) for target, job in jobs.items() if job.group in self._group_uuids}
+        if not wanted:
+            return set()
         lines = [commands.make_volume(job.group, job.name, job.runs, tags_) for job, tags_ in wanted.values()]
         self._commands.write_all([*lines, *self._activations([(job.group, _full(job)) for job, _tags in wanted.values()])])
         volumes = parsers.lvs(self._commands.report("lvs"))
