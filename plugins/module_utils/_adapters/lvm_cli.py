@@ -22,8 +22,8 @@ WRITE_TIMEOUT = 180.0
 LINE_TIMEOUT = 10.0
 TIMED_OUT = 124
 NOT_FOUND = 127
-# What LVM's shell splits or its line editor takes for a key.
-_UNFIT = re.compile(r"""[^!-~]|['"]|^$""")
+# What LVM's shell splits or takes for a comment, or its line editor for a key.
+_UNFIT = re.compile(r"""[^!-~]|['"]|^#|^$""")
 _LVM_JSON = ("--reportformat", "json", "--units", "b", "--nosuffix")
 _PV = "pv_name,pv_uuid,vg_name,vg_uuid,pv_pe_count"
 _VG = "vg_name,vg_uuid,vg_tags,vg_extent_size,vg_extent_count,vg_missing_pv_count"
