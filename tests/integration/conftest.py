@@ -25,7 +25,7 @@ _INSIDE = os.environ.get("KUBESTEAD_LAB_NAME", "") if "KUBESTEAD_LAB_DIR" in os.
 MODULE_MAIN = Path(__file__).with_name("module_main.py")
 # Files that bring up a lab of their own, those that work on the nodes of the lab that all share, and the others, on its servers.
 # They mostly wait for slow kernels, so two groups run side by side (pytest -n 2), the largest first.
-_IN_OWN_LABS = ("test_node_", "test_site")
+_IN_OWN_LABS = ("test_node_", "test_release_", "test_site")
 _ON_NODES = ("test_disk_", "test_lab", "test_lvm_", "test_rook_")
 
 
@@ -117,16 +117,13 @@ def lab() -> Lab:
 
 
 @contextmanager
-def lab_of_its_own(*parts: str, keeps: bool = False) -> Iterator[Lab]:
-    """A lab beside the other one, of these parts or of all, that ends with the block.
-
-    It begins with nothing in it or, if it ``keeps``, with what the block before this one left.
-    """
+def lab_of_its_own(*parts: str) -> Iterator[Lab]:
+    """A lab beside the other one, of these parts or of all, that begins with nothing in it and ends with the block."""
     with pytest.MonkeyPatch.context() as patch:
         # Another name lets two checkouts test on one machine.
         patch.setenv("KUBESTEAD_LAB_NAME", os.environ.get("KUBESTEAD_FRESH_LAB_NAME", "kubestead-fresh"))
         only = ["--only", ",".join(parts)] if parts else []
-        subprocess.run([str(LAB), "up" if keeps else "reset", *only], check=True, timeout=2400)
+        subprocess.run([str(LAB), "reset", *only], check=True, timeout=2400)
         try:
             yield Lab()
         finally:

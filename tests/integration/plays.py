@@ -8,7 +8,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class PlayRun:
     output: str = field(repr=False)
 
     @classmethod
-    def of(cls, done: subprocess.CompletedProcess[str]) -> PlayRun:
+    def of(cls, done: subprocess.CompletedProcess[str]) -> Self:
         """The run of a command that has ended."""
         begin = done.stdout.find("{\n")
         assert begin >= 0, done.stdout + done.stderr

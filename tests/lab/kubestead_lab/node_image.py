@@ -8,9 +8,9 @@ import os
 import shutil
 from pathlib import Path
 
+from kubestead_lab import uml_kernel
 from kubestead_lab.cache import Artefact, ensure, recipe_key, remove_tree
 from kubestead_lab.commands import build, write
-from kubestead_lab.packages import installed_version
 from kubestead_lab.progress import step
 from kubestead_lab.settings import DEBIAN_SUITE, Lab
 
@@ -36,7 +36,6 @@ PACKAGES = (
     "cryptsetup-bin",
 )
 _ROOT_SIZE = "3G"
-_MODULES = Path("/usr/lib/uml/modules")
 
 # The kernel's command line tells the image which node it is, so one image serves all and holds no key.
 IDENTITY_SCRIPT = """\
@@ -131,7 +130,7 @@ def artefact_of(lab: Lab) -> Artefact:
         "masked": " ".join(MASKED),
         "size": _ROOT_SIZE,
         "files": IDENTITY_SCRIPT + IDENTITY_UNIT + UDEV_RULE + "".join(NO_ARRAYS) + SSHD_CONFIG,
-        "kernel": installed_version("user-mode-linux"),
+        "kernel": uml_kernel.artefact_of(lab).folder.name,
     }
     return Artefact(lab.cache, f"node-root-{DEBIAN_SUITE}", recipe_key(facts))
 
@@ -140,8 +139,8 @@ def image_of(lab: Lab) -> Path:
     return artefact_of(lab).folder / "root.img"
 
 
-def _configure(root: Path, log: Path) -> None:
-    shutil.copytree(_MODULES, root / "usr/lib/modules", dirs_exist_ok=True, symlinks=True)
+def _configure(root: Path, modules: Path, log: Path) -> None:
+    shutil.copytree(modules, root / "usr/lib/modules", dirs_exist_ok=True, symlinks=True)
     write(root / "etc/fstab", "/dev/ubda / ext4 defaults 0 1\n")
     write(root / "etc/udev/rules.d/59-lab-disks.rules", UDEV_RULE)
     write(root / "etc/udev/rules.d" / NO_ARRAYS[0], NO_ARRAYS[1])
@@ -155,7 +154,7 @@ def _configure(root: Path, log: Path) -> None:
     (root / "var/lib/dbus/machine-id").unlink(missing_ok=True)
     for key in (root / "etc/ssh").glob("ssh_host_*"):
         key.unlink()
-    for version in os.listdir(_MODULES):
+    for version in os.listdir(modules):
         build(["chroot", str(root), "depmod", version], log=log, what="index the node's kernel modules")
     build(
         ["chroot", str(root), "systemctl", "enable", "ssh.service", "lab-identity.service"],
@@ -187,7 +186,7 @@ def ensure_image(lab: Lab) -> None:
                 log=log,
                 what="make the nodes' root file system",
             )
-            _configure(root, log)
+            _configure(root, uml_kernel.modules_of(lab), log)
             build(["truncate", "-s", _ROOT_SIZE, str(folder / "root.img")], log=log, what="make the nodes' disk image")
             build(
                 ["mke2fs", "-q", "-F", "-t", "ext4", "-d", str(root), str(folder / "root.img")],

@@ -10,12 +10,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from kubestead_lab import environment, netns
-from kubestead_lab.cache import Artefact, ensure, recipe_key, remove_tree
-from kubestead_lab.commands import build, need_commands, output, succeeds
+from kubestead_lab import environment, netns, uml_kernel
+from kubestead_lab.cache import remove_tree
+from kubestead_lab.commands import need_commands, output, succeeds
 from kubestead_lab.errors import LabError
 from kubestead_lab.node_image import ensure_image, image_of
-from kubestead_lab.packages import processor_has_amx
 from kubestead_lab.procs import Daemon
 from kubestead_lab.progress import say, step
 from kubestead_lab.settings import DATA_DISK_GIB, DATA_DISKS_PER_NODE, NETWORK_PREFIX, NODE_MEMORY_MIB, NODES, Lab, Node
@@ -59,12 +58,12 @@ def kernel_arguments(lab: Lab, node: Node, key: str) -> list[str]:
         for number in range(1, DATA_DISKS_PER_NODE + 1)
     ]
     return [
-        "linux.uml",
         f"mem={NODE_MEMORY_MIB}M",
         f"umid={node.name}",
         f"uml_dir={lab.nodes / 'uml'}",
         f"ubda={root_disk(lab, node)},,{node.name.upper()}-ROOT",
         *disks,
+        "seccomp=auto",
         "root=/dev/ubda",
         "rw",
         f"vec0:transport=tap,ifname={netns.tap_of(node.name)},depth=64,gro=0",
@@ -100,10 +99,9 @@ def _memory_folder(lab: Lab) -> Path:
 def prepare(lab: Lab) -> None:
     """Image, login key and disks; what exists stays as it is."""
     check_machine()
-    need_commands("nodes", "linux.uml", "debootstrap", "mke2fs", "ssh-keygen")
+    need_commands("nodes", "debootstrap", "mke2fs", "ssh-keygen")
+    uml_kernel.ensure_kernel(lab)
     ensure_image(lab)
-    if processor_has_amx():
-        _ensure_shim(lab)
     lab.nodes.mkdir(parents=True, exist_ok=True)
     if not (lab.nodes / "id.pub").exists():
         (lab.nodes / "id").unlink(missing_ok=True)
@@ -113,30 +111,6 @@ def prepare(lab: Lab) -> None:
         )
     for node in NODES:
         _make_disks(lab, node)
-
-
-def _shim(lab: Lab) -> Artefact:
-    return Artefact(lab.cache, "uml-xstate", recipe_key({"source": (lab.source / "recipes/uml/xstate.c").read_text()}))
-
-
-def _ensure_shim(lab: Lab) -> None:
-    """Compile what lets UML run on a processor with AMX; the source says why."""
-    source = lab.source / "recipes" / "uml" / "xstate.c"
-
-    def builder(folder: Path) -> None:
-        build(
-            ["gcc", "-O2", "-shared", "-fPIC", "-o", str(folder / "xstate.so"), str(source)],
-            log=lab.logs / "build-uml-xstate.log",
-            what="compile the help for User-Mode Linux on this processor",
-        )
-
-    ensure(_shim(lab), builder)
-
-
-def _kernel(lab: Lab) -> list[str]:
-    """The UML program with its environment: where its memory is, and the shim where the processor needs it."""
-    preload = [f"LD_PRELOAD={_shim(lab).folder / 'xstate.so'}"] if processor_has_amx() else []
-    return ["env", f"TMPDIR={_memory_folder(lab)}", *preload, "linux.uml"]
 
 
 def _make_disks(lab: Lab, node: Node) -> None:
@@ -173,7 +147,8 @@ def boot(lab: Lab, node: Node) -> None:
     if machine.pid() is None:
         remove_tree(lab.nodes / "uml" / node.name)
     key = (lab.nodes / "id.pub").read_text().split()[1]
-    machine.start([*_kernel(lab), *kernel_arguments(lab, node, key)], namespace=lab.name, cwd=lab.nodes)
+    kernel = uml_kernel.command(_memory_folder(lab))
+    machine.start([*kernel, *kernel_arguments(lab, node, key)], namespace=lab.name, cwd=uml_kernel.folder_of(lab))
     deadline = time.monotonic() + _BOOT_SECONDS
     while not succeeds(ssh(lab, node, "true", patience=1), timeout=8):
         machine.must_live()

@@ -19,7 +19,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "control-plane": ("iproute2", "openssl"),
     "directory": ("iproute2", "openssl", "slapd", "ldap-utils"),
     "directory389": ("iproute2", "openssl", "389-ds-base", "libnss3-tools", "ldap-utils"),
-    "nodes": ("iproute2", "openssh-client", "user-mode-linux", "uml-utilities", "debootstrap", "e2fsprogs"),
+    "nodes": ("iproute2", "openssh-client", "uml-utilities", "debootstrap", "e2fsprogs"),
     "ceph": ("iproute2", "openssh-client", "debootstrap"),
     # Not parts that run. What tests fill the nodes' disks with, every file system and container Debian has a tool for.
     "signatures": (
@@ -50,17 +50,6 @@ PACKAGES: dict[str, tuple[str, ...]] = {
 _POLICY = Path("/usr/sbin/policy-rc.d")
 
 
-def processor_has_amx() -> bool:
-    """Whether UML needs the shim of recipes/uml, and so a compiler."""
-    return " amx_tile" in Path("/proc/cpuinfo").read_text()
-
-
-def needed_for(part: str) -> tuple[str, ...]:
-    """The Debian packages of one part."""
-    compiler = ("gcc", "libc6-dev") if part == "nodes" and processor_has_amx() else ()
-    return (*PACKAGES[part], *compiler)
-
-
 def missing(packages: list[str]) -> list[str]:
     """Those of the packages that are not installed."""
     seen = subprocess.run(
@@ -68,11 +57,6 @@ def missing(packages: list[str]) -> list[str]:
     )
     installed = {line.split()[0] for line in seen.stdout.splitlines() if line.endswith(" installed")}
     return [name for name in packages if name not in installed]
-
-
-def installed_version(package: str) -> str:
-    """Its version, for the recipe of what is made from it."""
-    return subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True, text=True, check=False).stdout
 
 
 @contextmanager
@@ -93,7 +77,7 @@ def install(parts: tuple[str, ...], log: Path) -> None:
     """Install what the parts need and do not have."""
     if shutil.which("dpkg-query") is None or shutil.which("apt-get") is None:
         raise LabError("The lab needs Debian packages, and this machine has no apt-get.", hint="Use Debian 12 or newer.")
-    wanted = missing(sorted({package for part in parts for package in needed_for(part)}))
+    wanted = missing(sorted({package for part in parts for package in PACKAGES[part]}))
     if not wanted:
         return
     env = {"DEBIAN_FRONTEND": "noninteractive"}

@@ -1,6 +1,6 @@
 # Copyright: Kubestead contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The whole way from bare nodes and a list of people to a working platform, on a lab of its own that begins fresh.
+"""The whole way from bare nodes and a list of people to a working platform, on a lab that begins fresh.
 
 The tests follow one another: each begins where the one before it ended.
 """
@@ -14,7 +14,6 @@ import secrets
 import signal
 import subprocess
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,80 +21,23 @@ import pytest
 import yaml
 
 from integration.ceph_driver import WARNINGS, Ceph
+from integration.conftest import ROOT
+from integration.site_books import Books, SiteRun
 
 pytestmark = [pytest.mark.nodes, pytest.mark.slow, pytest.mark.timeout(1800)]
 
-ROOT = Path(__file__).resolve().parents[2]
 PEOPLE: list[dict[str, Any]] = yaml.safe_load((ROOT / "tests/lab/people.yml").read_text(encoding="utf-8"))["kubestead_people"]
-MODULES = ("lvm_ceph_disk", "ldap_account", "k8s_user_cert", "kubeconfig_render", "rbac_grant")
 VOLUMES = ["/dev/stead_bulk/osd0", "/dev/stead_fast/osd1"]
 # A key or token in any of the forms it could be printed in; LS0tLS1CRUdJTi is the beginning of a PEM text in base64.
 SECRET = re.compile(r"PRIVATE KEY|LS0tLS1CRUdJTiB(?!DRVJU)|client-key-data: [^s*<(]|token: [A-Za-z0-9_.-]{20}")
 
 
-@dataclass(frozen=True)
-class PlayRun:
-    """One run of a playbook, as the json callback tells it."""
-
-    status: int
-    document: dict[str, Any] = field(repr=False)
-    output: str = field(repr=False)
-
-    def failures(self) -> list[str]:
-        """What the failed tasks say."""
-        hosts = [(task["task"]["name"], task["hosts"]) for play in self.document["plays"] for task in play["tasks"]]
-        return [f"{name}: {told.get('msg')}" for name, found in hosts for told in found.values() if told.get("failed")]
-
-    def recap(self) -> dict[str, dict[str, int]]:
-        return dict(self.document["stats"])
-
-    def results(self, module: str) -> list[tuple[str, dict[str, Any]]]:
-        """Host and result of every task of a module that is not the login check."""
-        return [
-            (host, result)
-            for play in self.document["plays"]
-            for task in play["tasks"]
-            for host, result in task["hosts"].items()
-            if result.get("action", "").endswith(f".{module}") and "Verify |" not in task["task"]["name"]
-        ]
-
-    def entries(self) -> list[tuple[str, str, str, str, str]]:
-        """Module, host, kind, name and action of everything our modules report."""
-        return [
-            (module, host, entry["kind"], entry["name"], entry["action"])
-            for module in MODULES
-            for host, result in self.results(module)
-            for entry in result["entries"]
-        ]
-
-    def report(self) -> dict[str, Any]:
-        """What user_onboarding says about each person."""
-        found = [
-            result["ansible_facts"]["user_onboarding_report"]
-            for play in self.document["plays"]
-            for task in play["tasks"]
-            for result in task["hosts"].values()
-            if "user_onboarding_report" in result.get("ansible_facts", {})
-        ]
-        return dict(found[-1])
-
-
 class Site:
-    """The fresh lab, and playbooks run on it as a user would."""
+    """The fresh lab, and people who work with it."""
 
-    def __init__(self, lab: Any, environment: dict[str, str]) -> None:
-        self.lab = lab
-        self._environment = environment
-        self.people = Path(lab.env["KUBESTEAD_LAB_DIR"]) / "people"
-
-    def play(self, book: str, *options: str, inventory: str = "") -> PlayRun:
-        files = ["-e", f"@{ROOT}/tests/lab/vars.yml", "-e", f"@{ROOT}/tests/lab/people.yml"]
-        command = ["ansible-playbook", f"kubestead.platform.{book}", "-i", inventory or self.lab.env["KUBESTEAD_LAB_INVENTORY"]]
-        done = self.lab.exec(*command, *files, *options, check=False, timeout=900, env=self._environment)
-        begin = done.stdout.find("{\n")
-        assert begin >= 0, done.stdout + done.stderr
-        document, _end = json.JSONDecoder().raw_decode(done.stdout[begin:])
-        return PlayRun(done.returncode, document, done.stdout + done.stderr)
+    def __init__(self, books: Books) -> None:
+        self.lab, self.play = books.lab, books.play
+        self.people = Path(self.lab.env["KUBESTEAD_LAB_DIR"]) / "people"
 
     def as_person(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         kubeconfig = self.people / "kubeconfigs" / f"{name}.kubeconfig"
@@ -110,41 +52,41 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(fresh_lab: Any, ansible_environment: dict[str, str]) -> Site:
+def site(books: Books) -> Site:
     """The fresh lab."""
-    return Site(fresh_lab, ansible_environment)
+    return Site(books)
 
 
 @pytest.fixture(scope="module")
-def announced(site: Site) -> PlayRun:
+def announced(site: Site) -> SiteRun:
     """What a check run says on the fresh lab."""
     return site.play("site", "--check", "--diff")
 
 
 @pytest.fixture(scope="module")
-def applied(site: Site, announced: PlayRun) -> PlayRun:  # noqa: ARG001 - it has to come first
+def applied(site: Site, announced: SiteRun) -> SiteRun:  # noqa: ARG001 - it has to come first
     """The first real run."""
     return site.play("site")
 
 
-def test_a_check_run_on_a_fresh_lab_succeeds_and_writes_nothing(site: Site, announced: PlayRun) -> None:
+def test_a_check_run_on_a_fresh_lab_succeeds_and_writes_nothing(site: Site, announced: SiteRun) -> None:
     assert announced.status == 0, announced.failures()
     assert not site.people.exists()
     assert site.lab.kubectl("get", "namespace", "rook-ceph", check=False).returncode != 0
     assert "stead_" not in site.lab.exec("ssh", "node1", "vgs").stdout
 
 
-def test_a_check_run_with_diff_prints_no_secret(announced: PlayRun) -> None:
+def test_a_check_run_with_diff_prints_no_secret(announced: SiteRun) -> None:
     assert SECRET.search(announced.output) is None
 
 
-def test_the_first_run_does_what_was_announced_entry_by_entry(announced: PlayRun, applied: PlayRun) -> None:
+def test_the_first_run_does_what_was_announced_entry_by_entry(announced: SiteRun, applied: SiteRun) -> None:
     assert applied.status == 0, applied.failures()
     assert len(applied.entries()) > 100
     assert applied.entries() == announced.entries()
 
 
-def test_what_the_server_could_not_judge_was_announced(announced: PlayRun, site: Site, applied: PlayRun) -> None:  # noqa: ARG001
+def test_what_the_server_could_not_judge_was_announced(announced: SiteRun, site: Site, applied: SiteRun) -> None:  # noqa: ARG001
     """Names of objects whose kind or namespace the same run creates; what the operator makes belongs to the cluster."""
     told = [str(result.get("msg")) for _host, result in announced.results("debug")]
     assert any("CephCluster rook-ceph" in text for text in told)
@@ -156,14 +98,14 @@ def test_what_the_server_could_not_judge_was_announced(announced: PlayRun, site:
         assert [name for name in made if name not in later] == []
 
 
-def test_the_second_run_changes_nothing(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
+def test_the_second_run_changes_nothing(site: Site, applied: SiteRun) -> None:  # noqa: ARG001
     second = site.play("site")
     assert second.status == 0, second.failures()
     assert {host: numbers["changed"] for host, numbers in second.recap().items()} == {"localhost": 0, "node1": 0, "node2": 0}
     assert {action for _module, _host, _kind, _name, action in second.entries()} == {"unchanged"}
 
 
-def test_both_nodes_have_the_planned_volumes_and_the_cluster_names_exactly_these(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
+def test_both_nodes_have_the_planned_volumes_and_the_cluster_names_exactly_these(site: Site, applied: SiteRun) -> None:  # noqa: ARG001
     cluster = json.loads(site.lab.kubectl("get", "cephcluster", "rook-ceph", "-n", "rook-ceph", "-o", "json").stdout)
     named = {node["name"]: [device["name"] for device in node["devices"]] for node in cluster["spec"]["storage"]["nodes"]}
     assert named == {"node1": VOLUMES, "node2": VOLUMES}
@@ -175,20 +117,20 @@ def test_both_nodes_have_the_planned_volumes_and_the_cluster_names_exactly_these
     assert cluster["spec"]["security"]["cephx"]["csi"]["keyType"] == "aes"
 
 
-def test_the_node_settings_survive(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
+def test_the_node_settings_survive(site: Site, applied: SiteRun) -> None:  # noqa: ARG001
     for node in ("node1", "node2"):
         told = site.lab.exec("ssh", node, "sysctl -n fs.aio-max-nr; cat /etc/modules-load.d/kubestead-ceph.conf").stdout
         assert told.split()[0] == "1048576"
         assert "dm_mod" in told
 
 
-def test_limit_does_not_shrink_the_cluster(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
+def test_limit_does_not_shrink_the_cluster(site: Site, applied: SiteRun) -> None:  # noqa: ARG001
     run = site.play("site", "--limit", "node1,kubestead_control")
     assert run.status == 0, run.failures()
     assert run.recap()["localhost"]["changed"] == 0
 
 
-def test_a_node_that_would_vanish_is_refused(site: Site, applied: PlayRun, tmp_path: Path) -> None:  # noqa: ARG001
+def test_a_node_that_would_vanish_is_refused(site: Site, applied: SiteRun, tmp_path: Path) -> None:  # noqa: ARG001
     inventory = yaml.safe_load(Path(site.lab.env["KUBESTEAD_LAB_INVENTORY"]).read_text(encoding="utf-8"))
     del inventory["all"]["children"]["kubestead_nodes"]["hosts"]["node2"]
     one = tmp_path / "one-node.yml"
@@ -201,7 +143,7 @@ def test_a_node_that_would_vanish_is_refused(site: Site, applied: PlayRun, tmp_p
     assert site.lab.kubectl(*version).stdout == before
 
 
-def test_ceph_is_healthy_on_the_planned_volumes(site: Site, applied: PlayRun) -> None:
+def test_ceph_is_healthy_on_the_planned_volumes(site: Site, applied: SiteRun) -> None:
     """The first run waited for it; what Ceph says itself agrees."""
     assert re.search(r'"phase Ready, 4 of 4 OSDs running, health HEALTH_(OK|WARN)"', applied.output)
     ceph = Ceph(site.lab)
@@ -215,7 +157,7 @@ def test_ceph_is_healthy_on_the_planned_volumes(site: Site, applied: PlayRun) ->
     assert re.search(r"^osd\.\d +node2 +/dev/stead_bulk/osd0 +/dev/ubdc +NODE2-DISK2$", shown, flags=re.M)
 
 
-def test_what_is_written_through_the_pool_outlives_a_reboot(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
+def test_what_is_written_through_the_pool_outlives_a_reboot(site: Site, applied: SiteRun) -> None:  # noqa: ARG001
     """The OSDs come back on the volumes they were on; nobody helps them but what would in a cluster with Rook."""
     ceph, text = Ceph(site.lab), secrets.token_hex(500_000)
     ceph.command("rados", "--pool", "ceph-block", "put", "letter", "-", stdin=text)
@@ -226,7 +168,7 @@ def test_what_is_written_through_the_pool_outlives_a_reboot(site: Site, applied:
     assert ceph.command("rados", "--pool", "ceph-block", "get", "letter", "-") == text
 
 
-def test_an_osd_that_is_down_is_seen_behind_a_phase_ready(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
+def test_an_osd_that_is_down_is_seen_behind_a_phase_ready(site: Site, applied: SiteRun) -> None:  # noqa: ARG001
     """It crashes at each start."""
     ceph = Ceph(site.lab)
     number, place = next(iter(ceph.places().items()))
@@ -242,7 +184,7 @@ def test_an_osd_that_is_down_is_seen_behind_a_phase_ready(site: Site, applied: P
     ceph.wait_for("the OSD", lambda: ceph.gate()["healthy"])
 
 
-def test_ready_without_any_osd_is_not_healthy(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
+def test_ready_without_any_osd_is_not_healthy(site: Site, applied: SiteRun) -> None:  # noqa: ARG001
     """Ceph itself never counts the last one as down, so the Deployments have to tell."""
     ceph = Ceph(site.lab)
     scale = ("scale", "deployment", "-n", "rook-ceph", "-l", "app=rook-ceph-osd")
@@ -254,7 +196,7 @@ def test_ready_without_any_osd_is_not_healthy(site: Site, applied: PlayRun) -> N
     ceph.wait_for("the OSDs", lambda: ceph.gate()["healthy"])
 
 
-def test_a_device_that_rook_skips_is_missed(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
+def test_a_device_that_rook_skips_is_missed(site: Site, applied: SiteRun) -> None:  # noqa: ARG001
     """A volume with a filesystem is passed over without an error, and the phase is Ready all the same."""
     ceph = Ceph(site.lab)
     get = ("get", "cephcluster", "rook-ceph", "-n", "rook-ceph", "-o", "jsonpath={.spec.storage.nodes}")
@@ -274,7 +216,7 @@ def test_a_device_that_rook_skips_is_missed(site: Site, applied: PlayRun) -> Non
     ceph.wait_for("the cluster as it was", lambda: ceph.gate()["healthy"])
 
 
-def test_an_old_status_is_not_believed(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
+def test_an_old_status_is_not_believed(site: Site, applied: SiteRun) -> None:  # noqa: ARG001
     ceph = Ceph(site.lab)
     operator = int(ceph.daemon("rook-stand-in"))
     os.kill(operator, signal.SIGSTOP)
@@ -287,7 +229,7 @@ def test_an_old_status_is_not_believed(site: Site, applied: PlayRun) -> None:  #
     assert "s old: the operator does not run" in told["problems"][0]
 
 
-def test_a_person_is_who_they_are_and_may_what_was_granted(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
+def test_a_person_is_who_they_are_and_may_what_was_granted(site: Site, applied: SiteRun) -> None:  # noqa: ARG001
     told = site.as_person("hana", "auth", "whoami", "-o", "json").stdout
     user = json.loads(told)["status"]["userInfo"]
     assert user["username"] == "hana"
@@ -299,31 +241,31 @@ def test_a_person_is_who_they_are_and_may_what_was_granted(site: Site, applied: 
     assert "forbidden" in refused.stderr.lower()
 
 
-def test_the_auditor_reads_everywhere_and_writes_nowhere(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
+def test_the_auditor_reads_everywhere_and_writes_nowhere(site: Site, applied: SiteRun) -> None:  # noqa: ARG001
     assert site.as_person("yasmin", "get", "pods", "--all-namespaces").returncode == 0
     assert site.as_person("yasmin", "auth", "can-i", "create", "pods", "--all-namespaces").stdout.strip() == "no"
 
 
-def test_the_disabled_person_cannot_log_in_anywhere(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
+def test_the_disabled_person_cannot_log_in_anywhere(site: Site, applied: SiteRun) -> None:  # noqa: ARG001
     assert site.bind("hana") == 0
     assert site.bind("xaver") == 49
     assert not (site.people / "kubeconfigs" / "xaver.kubeconfig").exists()
     assert not (site.people / "certificates" / "xaver.crt").exists()
 
 
-def test_everybody_is_in_the_report_and_logged_in(applied: PlayRun) -> None:
+def test_everybody_is_in_the_report_and_logged_in(applied: SiteRun) -> None:
     report = applied.report()
     assert report["ok"]
     assert {row["name"] for row in report["rows"]} == {person["name"] for person in PEOPLE}
     assert {row["login"] for row in report["rows"] if row["result"] == "present"} == {"ok"}
 
 
-def test_secret_files_are_their_owners_only(site: Site, applied: PlayRun) -> None:  # noqa: ARG001
+def test_secret_files_are_their_owners_only(site: Site, applied: SiteRun) -> None:  # noqa: ARG001
     loose = site.lab.exec("find", str(site.people), "!", "-type", "l", "-perm", "/077").stdout.splitlines()
     assert [path for path in loose if not path.endswith(".crt")] == []
 
 
-def test_a_whole_list_that_is_wrong_ends_before_anything_is_written(site: Site, applied: PlayRun, tmp_path: Path) -> None:  # noqa: ARG001
+def test_a_whole_list_that_is_wrong_ends_before_anything_is_written(site: Site, applied: SiteRun, tmp_path: Path) -> None:  # noqa: ARG001
     people = [*PEOPLE, {"name": "system:boss"}]
     run = site.play("onboard_users", "-e", f"@{_list(tmp_path, people)}")
     assert run.status != 0
@@ -352,7 +294,7 @@ def test_one_refused_person_stops_nobody_else(site: Site, tmp_path: Path) -> Non
     assert site.as_person("anna2", "auth", "whoami").returncode == 0
 
 
-def test_somebody_who_is_disabled_loses_account_rights_and_kubeconfig(site: Site, applied: PlayRun, tmp_path: Path) -> None:  # noqa: ARG001
+def test_somebody_who_is_disabled_loses_account_rights_and_kubeconfig(site: Site, applied: SiteRun, tmp_path: Path) -> None:  # noqa: ARG001
     people = [{**person, "state": "disabled"} if person["name"] == "goran" else person for person in PEOPLE]
     kept = tmp_path / "kept.kubeconfig"
     kept.write_bytes((site.people / "kubeconfigs" / "goran.kubeconfig").read_bytes())
@@ -365,7 +307,7 @@ def test_somebody_who_is_disabled_loses_account_rights_and_kubeconfig(site: Site
     assert "forbidden" in old.stderr.lower()
 
 
-def test_pruning_takes_back_what_nobody_has_any_more(site: Site, applied: PlayRun, tmp_path: Path) -> None:  # noqa: ARG001
+def test_pruning_takes_back_what_nobody_has_any_more(site: Site, applied: SiteRun, tmp_path: Path) -> None:  # noqa: ARG001
     people = [{**person, "access": person["access"][:1]} if person["name"] == "anna" else person for person in PEOPLE]
     assert site.as_person("anna", "get", "pods", "--namespace", "team-gold").returncode == 0
     run = site.play("onboard_users", "-e", f"@{_list(tmp_path, people)}")

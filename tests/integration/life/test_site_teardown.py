@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From a Ceph cluster that serves back to blank disks, by the playbook.
 
-The cluster is the one that test_site.py leaves, or a new one, and serves all tests, which follow one another.
+The tests follow one another: each begins where the one before it ended.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from integration.conftest import LAB, MODULE_MAIN, ROOT, Lab, ModuleRun, ansible_env, call_in, lab_of_its_own
+from integration.conftest import LAB, MODULE_MAIN, ROOT, ModuleRun, ansible_env, call_in
 from integration.plays import PlayRun
+from integration.site_books import Books
 from kubestead_lab.settings import lab_from
 
 pytestmark = [pytest.mark.nodes, pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -69,29 +68,17 @@ metadata: {{name: rook-ceph-mon, namespace: {NS}, finalizers: [ceph.rook.io/disa
 """
 
 
-@dataclass
 class Site:
     """The lab with a cluster on it, and the playbooks as a user runs them."""
 
-    lab: Lab
-    folder: Path
-
-    def play(self, book: str, *options: str, **variables: Any) -> PlayRun:
-        done = self.lab.exec(*self.command(book, *options, **variables), check=False, timeout=600, env=ansible_env())
-        return PlayRun.of(done)
-
-    def command(self, book: str, *options: str, **variables: Any) -> list[str]:
-        values = self.folder / "values.json"
-        values.write_text(json.dumps(variables), encoding="utf-8")
-        inventory = self.lab.env["KUBESTEAD_LAB_INVENTORY"]
-        command = ["ansible-playbook", f"kubestead.platform.{book}", "-i", inventory]
-        return [*command, "-e", f"@{ROOT}/tests/lab/vars.yml", "-e", f"@{values}", *options]
+    def __init__(self, books: Books) -> None:
+        self.lab, self.play, self._folder = books.lab, books.play, books.folder
 
     def consents(self) -> dict[str, Any]:
         """What a look at the disks says, as variables."""
         disks = [{"id": name, "device": f"/dev/ubd{letter}"} for name, letter in (("first", "b"), ("second", "c"))]
         arguments = json.dumps({"disks": disks, "node_name": "{{ inventory_hostname }}"})
-        tree, inventory = self.folder / "disks", self.lab.env["KUBESTEAD_LAB_INVENTORY"]
+        tree, inventory = self._folder / "disks", self.lab.env["KUBESTEAD_LAB_INVENTORY"]
         module = ["-m", "kubestead.platform.lvm_ceph_disk_info", "-a", arguments, "--tree", str(tree)]
         self.lab.exec("ansible", "-i", inventory, "kubestead_nodes", *module, env=ansible_env())
         found = {node: json.loads((tree / node).read_text(encoding="utf-8"))["entries"] for node in NODES}
@@ -123,15 +110,10 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(deployed: Books) -> Site:
     """A healthy cluster with somebody's claim in it."""
-    with lab_of_its_own(keeps=True) as lab:
-        found = Site(lab, tmp_path_factory.mktemp("teardown"))
-        for book in () if found.get(*CLUSTER) else ("prepare_disks", "deploy_rook"):
-            made = found.play(book)
-            assert made.status == 0, made.failures()
-        lab.exec("kubectl", "apply", "-f", "-", stdin=VOLUME)
-        yield found
+    deployed.lab.exec("kubectl", "apply", "-f", "-", stdin=VOLUME)
+    return Site(deployed)
 
 
 @pytest.fixture(scope="module")

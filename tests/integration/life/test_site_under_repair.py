@@ -1,6 +1,6 @@
 # Copyright: Kubestead contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A dead disk is replaced and a node leaves, on real Ceph in a lab of its own. The tests follow one another."""
+"""A dead disk is replaced and a node leaves, on real Ceph. The tests follow one another."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ import pytest
 
 from integration import spare_disks
 from integration.ceph_driver import Ceph
-from integration.conftest import LAB, ROOT, Lab, ansible_env, call_in
+from integration.conftest import LAB, ROOT, ansible_env, call_in
 from integration.plays import PlayRun
+from integration.site_books import Books
 from kubestead_lab.settings import lab_from
 
 pytestmark = [pytest.mark.nodes, pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -25,33 +26,24 @@ pytestmark = [pytest.mark.nodes, pytest.mark.slow, pytest.mark.timeout(1800)]
 NODE, LEAVER = "node1", "node2"
 NEW = "NODE1-NEW"
 GROUP, VOLUME = "stead_fast", "/dev/stead_fast/osd1"
-# Copies on different OSDs, so that one node can hold them all when the other leaves.
-OPTIONS: dict[str, Any] = {
-    "rook_cluster_ceph_config": {"global": {"osd_pool_default_size": "2", "osd_crush_chooseleaf_type": "0"}},
-    "rook_cluster_block_pools": [{"name": "ceph-block", "replicas": 2, "failure_domain": "osd"}],
-}
 REPLACE = {"kubestead_replace_host": NODE, "kubestead_replace_disk": "first"}
 
 
 class Repair:
-    """The lab with Ceph on two nodes of two disks each, and what was written to it."""
+    """Ceph on two nodes of two disks each, and what was written to it."""
 
-    def __init__(self, lab: Lab) -> None:
-        self.lab, self.ceph, self.text = lab, Ceph(lab), secrets.token_hex(300_000)
+    def __init__(self, books: Books) -> None:
+        self._books, self.lab, self.ceph = books, books.lab, Ceph(books.lab)
+        self.text = secrets.token_hex(300_000)
         self._nodes = lab_from(os.environ, ROOT).nodes
-        self.options = OPTIONS
+        self.disks: dict[str, Any] = {}
 
-    def _command(self, books: tuple[str, ...], values: dict[str, Any]) -> list[str]:
-        given = json.dumps({**self.options, **values})
-        inventory, names = self.lab.env["KUBESTEAD_LAB_INVENTORY"], [f"kubestead.platform.{book}" for book in books]
-        return ["ansible-playbook", "-i", inventory, "-e", f"@{ROOT}/tests/lab/vars.yml", "-e", given, *names]
-
-    def play(self, *books: str, **values: Any) -> PlayRun:
-        return PlayRun.of(self.lab.exec(*self._command(books, values), check=False, timeout=600, env=ansible_env()))
+    def play(self, book: str, **values: Any) -> PlayRun:
+        return self._books.play(book, **self.disks, **values)
 
     def play_until(self, wanted: str, book: str, **values: Any) -> None:
         """A run that is killed as soon as the API server tells what is wanted."""
-        command = [str(LAB), "exec", "--", *self._command((book,), values)]
+        command = [str(LAB), "exec", "--", *self._books.command(book, **self.disks, **values)]
         environment = {**os.environ, **ansible_env()}
         run = subprocess.Popen(
             command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
@@ -105,7 +97,7 @@ class Repair:
         image = self._nodes / f"{NODE}-disk1.img"
         spare_disks.unplug(self._nodes / "uml" / NODE, "b", image)
         spare_disks.plug(self._nodes / "uml" / NODE, "b", image, NEW)
-        self.options = {**OPTIONS, **_disk_list()}
+        self.disks = _disk_list()
 
     def read(self) -> str:
         return self.ceph.command("rados", "--pool", "ceph-block", "get", "letter", "-")
@@ -124,10 +116,8 @@ def _disk_list() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def repair(fresh_lab: Lab) -> Repair:
-    found = Repair(fresh_lab)
-    made = found.play("prepare_disks", "deploy_rook")
-    assert made.status == 0, made.failures()
+def repair(deployed: Books) -> Repair:
+    found = Repair(deployed)
     found.ceph.command("rados", "--pool", "ceph-block", "put", "letter", "-", stdin=found.text)
     return found
 
@@ -158,14 +148,15 @@ def test_a_dead_disk_is_replaced_also_by_a_run_after_a_killed_one(repair: Repair
 
 
 def test_a_node_whose_copies_do_not_fit_elsewhere_is_refused(repair: Repair) -> None:
-    """One pool wants its copies on different hosts."""
+    """Two copies on different hosts need both; on different OSDs, one host is enough."""
     consent = repair.module("rook_osd", nodes=[LEAVER])["error"]["consent"]
-    repair.ceph.command("ceph", "osd", "crush", "rule", "create-replicated", "narrow", "default", "host")
-    repair.ceph.command("ceph", "osd", "pool", "create", "narrow", "1", "1", "replicated", "narrow")
     told = repair.module("rook_osd", nodes=[LEAVER], consent=consent)
-    assert "the pool narrow keeps 2 copies on different hosts, and the rest has room for 1" in told["msg"]
+    assert "the pool ceph-block keeps 2 copies on different hosts, and the rest has room for 1" in told["msg"]
     assert repair.ceph.status()["osdmap"]["num_in_osds"] == 4
-    repair.ceph.command("ceph", "osd", "pool", "delete", "narrow", "narrow", "--yes-i-really-really-mean-it")
+    repair.ceph.command("ceph", "osd", "crush", "rule", "create-replicated", "anywhere", "default", "osd")
+    for pool in json.loads(repair.ceph.command("ceph", "osd", "pool", "ls", "--format", "json")):
+        repair.ceph.command("ceph", "osd", "pool", "set", pool, "crush_rule", "anywhere")
+    repair.ceph.wait_for("the copies to be in their places", repair.ceph.is_clean)
     told = repair.module("rook_osd", nodes=[LEAVER], consent=consent, check=True)
     assert [entry["action"] for entry in told["entries"]] == ["updated", "updated"]
     assert repair.ceph.status()["osdmap"]["num_in_osds"] == 4
