@@ -46,6 +46,9 @@ class Blocks(Protocol):
     def resolve(self, paths: Sequence[str]) -> Mapping[str, str]:
         """Kernel names of device paths; empty where there is no block device."""
 
+    def pause(self) -> None:
+        """Lets a moment pass before the next look."""
+
     def appear(self, path: str) -> bool:
         """Waits until udev has made a link to a block device; whether it did."""
 

@@ -35,7 +35,7 @@ from .lvm_volumes import NewVolumes
 # Blank, too: all that was on the disk may have been a mapping that is gone by then.
 _ERASABLE = (model.FOREIGN, model.UNKNOWN_DATA, model.BLANK)
 # After a write udev lets the kernel read the whole table anew, and for that moment there are no partitions.
-_LOOKS = 5
+_LOOKS = 25
 
 
 class LvmCephDiskFlow:
@@ -173,13 +173,15 @@ class LvmCephDiskFlow:
         """
         if job.there and not self._is_shown(job):
             self._commands.write(commands.show_partitions(job.device.path))
-        if not any(self._is_right(job) for _look in range(_LOOKS)):
+        if not any(self._is_right(job, look) for look in range(_LOOKS)):
             told = "is not where it was written to" if job.there else "is still known to the kernel"
             raise BackendFailed(
                 f"{step.target} {told}.", hint="Is udev running on the node, and is nothing else at work on the disk?"
             )
 
-    def _is_right(self, job: PartitionJob) -> bool:
+    def _is_right(self, job: PartitionJob, look: int) -> bool:
+        if look:
+            self._blocks.pause()
         return self._is_shown(job) == job.there and (not job.there or self._blocks.appear(job.path))
 
     def _is_shown(self, job: PartitionJob) -> bool:

@@ -161,6 +161,9 @@ class FakeNode:
         links.update((f"/dev/mapper/{mapped}", mapped) for kname in self.disks for mapped in self._mapped(kname))
         return {path: links.get(path, "") or (path[5:] if path[5:] in self.disks else "") for path in paths}
 
+    def pause(self) -> None:
+        """Here nothing happens by itself."""
+
     def appear(self, path: str) -> bool:
         return bool(self.resolve([path])[path])
 
