@@ -233,7 +233,8 @@ options:
   on_error:
     description:
       - What happens when a disk or a volume group is refused or fails.
-      - V(stop) writes nothing if anything is refused, and starts nothing further after a failure.
+      - V(stop) writes nothing if anything is refused, and starts nothing further after a failure. New volumes are made
+        together, so that those beside one that failed are there.
       - V(continue) still handles all other volume groups, then the task fails once and names every entry that failed.
     type: str
     choices:

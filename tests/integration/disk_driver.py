@@ -43,6 +43,14 @@ class Traced(LvmCli, BlockDevices):
         super().write(argv, script)
         self._wrote(list(argv))
 
+    def write_all(self, lines: Sequence[Sequence[str]]) -> None:
+        """Each line is a write. To be ended after one of them, LVM gets the lines as far as that one."""
+        left = self._kill - len(self.writes)
+        lines = lines[:left] if left > 0 else lines
+        super().write_all(lines)
+        for words in lines:
+            self._wrote(list(words))
+
     def zero(self, path: str, regions: Any) -> None:
         super().zero(path, regions)
         self._wrote(["zero", path])

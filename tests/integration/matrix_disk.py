@@ -74,6 +74,7 @@ class MatrixDisk:
 
     def put(self, maker: signatures.Maker) -> None:
         """The same, of which the node is not told yet."""
+        spare_disks.await_closed(self.image)
         os.truncate(self.image, 0)
         os.truncate(self.image, spare_disks.DISK_BYTES)
         maker(self.image)

@@ -30,9 +30,7 @@ pytestmark = pytest.mark.nodes
 
 READING = {
     ("lsblk", "--json"),
-    ("pvs", "--segments"),
-    ("vgs", "--reportformat"),
-    ("lvs", "--reportformat"),
+    ("lvm", "fullreport"),
     ("wipefs", "--no-act"),
 }
 
@@ -52,12 +50,16 @@ def nothing_is_held(disk: MatrixDisk) -> Iterator[None]:
 
 
 def test_a_run_ended_after_any_write_is_continued_to_the_same_end(disk: MatrixDisk) -> None:
-    """Three runs (a blank disk, a used one with consent, the removal), each ended after each of its commands and writes."""
+    """Four runs (a blank disk, a group without volumes, a used disk with consent, the removal), each ended after each of its
+    commands and writes; of the commands that LVM is told together, after each of them."""
     points = 0
-    for kind in ("blank", "gpt"):
+    for kind in ("blank", "group", "gpt"):
         disk.fill(signatures.MAKERS.get(kind, lambda _image: None))
         if kind == "gpt":
             disk.driver.shell(f"mkfs.xfs -q -f {DEVICE}1 && sync && udevadm settle")
+        if kind == "group":
+            disk.run(params=two_volumes())
+            disk.driver.shell("lvremove -q --yes matrix && sync && udevadm settle")
         disk.keep()
         params = task(consent=disk.consent()) if kind == "gpt" else two_volumes()
         whole = disk.run(params=params)
@@ -153,8 +155,8 @@ def test_check_mode_runs_no_command_that_writes(disk: MatrixDisk) -> None:
         {name: row.get(name) for name in ("name", "action", "reason", "extents", "size")} for row in made["entries"]
     ]
     unchanged = disk.run(params=params)
-    reports = [command[0] for command in unchanged["commands"]]
-    assert sorted(reports) == ["lsblk", "lvs", "pvs", "vgs"], "one report per command"
+    reports = [command[:2] for command in unchanged["commands"]]
+    assert sorted(reports) == [["lsblk", "--json"], ["lvm", "fullreport"]], "one report of each"
     disk.run(params=two_volumes(consent=disk.consent(), state="absent"))
 
 

@@ -70,6 +70,10 @@ class BlockDevices:
             time.sleep(0.02)
         return True
 
+    def pause(self) -> None:
+        """A moment for udev, which reads partition tables anew."""
+        time.sleep(0.2)
+
     def probe(self, path: str, regions: Sequence[Region]) -> Probe:
         """Reads regions; a device that is held by somebody is read all the same."""
         busy = False

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -18,19 +19,24 @@ RunCommand = Callable[[Sequence[str], float, str], "tuple[int, str, str]"]
 
 READ_TIMEOUT = 60.0
 WRITE_TIMEOUT = 180.0
+LINE_TIMEOUT = 10.0
 TIMED_OUT = 124
 NOT_FOUND = 127
-_LVM_JSON = ("--reportformat", "json", "--units", "b", "--nosuffix", "--options")
+# What LVM's shell splits or takes for a comment, or its line editor for a key.
+_UNFIT = re.compile(r"""[^!-~]|['"]|^#|^$""")
+_LVM_JSON = ("--reportformat", "json", "--units", "b", "--nosuffix")
+_PV = "pv_name,pv_uuid,vg_name,vg_uuid,pv_pe_count"
+_VG = "vg_name,vg_uuid,vg_tags,vg_extent_size,vg_extent_count,vg_missing_pv_count"
+_LV = "vg_name,vg_uuid,lv_name,lv_size,lv_tags,lv_attr"
+_PARTS = {"pv": _PV, "vg": _VG, "lv": _LV, "pvseg": f"{_PV},pvseg_start,pvseg_size,lv_name,seg_start_pe", "seg": "seg_start_pe"}
 _REPORTS = {
     "lsblk": ("lsblk", "--json", "--bytes", "--output", "NAME,KNAME,TYPE,SIZE,RO,RM,ROTA,MOUNTPOINT,MAJ:MIN"),
-    "pvs": (
-        "pvs",
-        "--segments",
-        *_LVM_JSON,
-        "pv_name,pv_uuid,vg_name,vg_uuid,pv_pe_count,pvseg_start,pvseg_size,lv_name,seg_start_pe",
+    "fullreport": (
+        *("lvm", "fullreport", *_LVM_JSON),
+        *(word for part, fields in _PARTS.items() for word in ("--configreport", part, "--options", fields)),
     ),
-    "vgs": ("vgs", *_LVM_JSON, "vg_name,vg_uuid,vg_tags,vg_extent_size,vg_extent_count,vg_missing_pv_count"),
-    "lvs": ("lvs", *_LVM_JSON, "vg_name,vg_uuid,lv_name,lv_size,lv_tags,lv_attr"),
+    "vgs": ("vgs", *_LVM_JSON, "--options", _VG),
+    "lvs": ("lvs", *_LVM_JSON, "--options", _LV),
 }
 _WIPEFS = ("wipefs", "--no-act", "--json", "--output", "DEVICE,OFFSET,TYPE,UUID,LABEL,USAGE")
 _WIPEFS_TABLE = ("wipefs", "--no-act", "--parsable")
@@ -58,6 +64,16 @@ class LvmCli:
         """A command that changes something."""
         self._checked(argv, WRITE_TIMEOUT, script)
 
+    def write_all(self, lines: Sequence[Sequence[str]]) -> None:
+        """LVM's own shell, told the commands on its standard input, which costs one start of a process.
+
+        It goes on after a command that failed, ends with status 0 whatever happened, and reads the answer to a question from
+        the same input: hence ``-qq``, by which every question is answered with no. A command with a word that the shell would
+        not take as it is, is left out.
+        """
+        script = "".join(f"{words[0]} -qq {' '.join(words[1:])}\n" for words in lines if not any(map(_UNFIT.search, words)))
+        self._run(("lvm",), WRITE_TIMEOUT + LINE_TIMEOUT * len(lines), script)
+
     def _checked(self, argv: Sequence[str], timeout: float, script: str = "") -> str:
         return self._told(argv, timeout, *self._run(argv, timeout, script))
 
@@ -79,7 +95,8 @@ class LvmCli:
 def run_command(argv: Sequence[str], timeout: float, text: str = "") -> tuple[int, str, str]:
     """Runs a command without a shell; its whole process group is ended when the time is over."""
     path = os.pathsep.join(("/usr/sbin", "/usr/bin", "/sbin", "/bin"))
-    environment = {"PATH": path, "LC_ALL": "C", "LANGUAGE": "C", "HOME": "/", "LVM_SUPPRESS_FD_WARNINGS": "1"}
+    # LVM's shell keeps a history of its commands in the home folder, where there is one.
+    environment = {"PATH": path, "LC_ALL": "C", "LANGUAGE": "C", "HOME": "/dev/null", "LVM_SUPPRESS_FD_WARNINGS": "1"}
     try:
         # run_command of ansible.module_utils can neither end a process group nor stop waiting.
         process = subprocess.Popen(  # pylint: disable=ansible-bad-function

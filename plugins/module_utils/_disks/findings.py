@@ -62,6 +62,11 @@ def edge_regions(start: int, size: int) -> tuple[Region, ...]:
     return tuple(dict.fromkeys((Region(start, length), Region(start + size - length, length))))
 
 
+def far_regions(places: Iterable[tuple[int, int]]) -> tuple[Region, ...]:
+    """Where libblkid looks beyond the edges: VMFS and bcachefs at 2 MiB, the second header of LUKS there and at 4 MiB."""
+    return tuple(Region(start + at, LABEL_SIZE) for start, size in places for at in (2 * MIB, 4 * MIB) if at < size)
+
+
 def spot_regions(size: int) -> tuple[Region, ...]:
     """Evenly spread spots over the disk, to notice data without a signature."""
     step = size // (_SPOTS + 1) // SECTOR * SECTOR

@@ -1,7 +1,8 @@
 # Copyright: Kubestead contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Text in, facts out: the JSON reports of lsblk, pvs, vgs, lvs and wipefs, and two tables of the kernel.
+"""Text in, facts out: the JSON reports of lsblk, LVM and wipefs, and two tables of the kernel.
 
+LVM's full report has a part for each volume group, with rows of every kind; ``vgs`` and ``lvs`` write one part with one kind.
 Old versions write every value as text, newer ones numbers and booleans; both are read.
 """
 
@@ -63,7 +64,7 @@ def lsblk(text: str) -> dict[str, BlockRow]:
 
 
 def pvs(text: str) -> tuple[PhysicalVolume, ...]:
-    """Physical volumes from a report with one row per segment."""
+    """Physical volumes from rows for each, and for each segment."""
     heads: dict[str, Mapping[str, Any]] = {}
     segments: dict[str, list[Segment]] = {}
     for row in _lvm_rows("pvs", text, ("pvseg", "pv")):

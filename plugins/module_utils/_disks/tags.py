@@ -56,10 +56,17 @@ def group_tags(node: str) -> tuple[str, ...]:
 
 
 def volume_tags(
-    node: str, group_uuid: str, rule: str, device_class: str, db_for: str = "", consents: Iterable[str] = ()
+    node: str,
+    group_uuid: str,
+    rule: str,
+    device_class: str,
+    db_for: str = "",
+    consents: Iterable[str] = (),
+    *,
+    new: bool = True,
 ) -> tuple[str, ...]:
-    """The tags of a new volume of ours. ``NEW`` and the consents are taken off once it was looked into."""
-    tags = (*group_tags(node), _GROUP + group_uuid, _SIZE + encode(rule), NEW)
+    """The tags of a volume of ours. ``NEW`` and the consents are taken off once it was looked into."""
+    tags = (*group_tags(node), _GROUP + group_uuid, _SIZE + encode(rule), *((NEW,) if new else ()))
     tags = (*tags, _CLASS + encode(device_class)) if device_class else tags
     tags = (*tags, _DB_FOR + encode(db_for)) if db_for else tags
     return (*tags, *map(wipe_tag, consents))

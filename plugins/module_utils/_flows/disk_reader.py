@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Optional, Protocol
 
 from .._disks import commands, parsers, survey
-from .._disks.findings import HEAD_SIZE, Region, Sample, from_samples, label_regions, probe_regions, read_mark
+from .._disks.findings import HEAD_SIZE, Region, Sample, far_regions, from_samples, label_regions, probe_regions, read_mark
 from .._disks.gpt import read_table
 from .._disks.identity import SysBlock
 from .._disks.model import Device, Finding, LogicalVolume, Node, Table, device_path
@@ -21,13 +21,17 @@ class Commands(Protocol):
     """The storage commands of a node. Raises BackendFailed when one fails, is missing or does not come back."""
 
     def report(self, name: str) -> str:
-        """The JSON report of ``lsblk``, ``pvs``, ``vgs`` or ``lvs``."""
+        """The JSON report of ``lsblk``, of ``vgs`` or ``lvs``, or of all of LVM at once (``fullreport``)."""
 
     def signatures(self, paths: Sequence[str]) -> str:
         """wipefs' report over devices, as JSON or as tables, changing nothing."""
 
     def write(self, argv: Sequence[str], script: str = "") -> None:
         """Runs a command that changes something, ``script`` on its standard input."""
+
+    def write_all(self, lines: Sequence[Sequence[str]]) -> None:
+        """Runs commands of LVM one after another in one process. One that fails keeps none from running and is not told:
+        what came of them is to be looked at."""
 
 
 class Blocks(Protocol):
@@ -41,6 +45,9 @@ class Blocks(Protocol):
 
     def resolve(self, paths: Sequence[str]) -> Mapping[str, str]:
         """Kernel names of device paths; empty where there is no block device."""
+
+    def pause(self) -> None:
+        """Lets a moment pass before the next look."""
 
     def appear(self, path: str) -> bool:
         """Waits until udev has made a link to a block device; whether it did."""
@@ -56,7 +63,7 @@ class Blocks(Protocol):
 
 
 class DiskReader:
-    """Reads a node with one report per command, and single disks again later."""
+    """Reads a node with one report of LVM and one of lsblk, and single disks again later."""
 
     def __init__(self, commands_: Commands, blocks: Blocks) -> None:
         self._commands = commands_
@@ -64,9 +71,8 @@ class DiskReader:
 
     def node(self, paths: Sequence[str]) -> Node:
         """Everything but what lies on the disks; ``paths`` are resolved to kernel names."""
-        physical = parsers.pvs(self._commands.report("pvs"))
-        groups = parsers.vgs(self._commands.report("vgs"))
-        volumes = parsers.lvs(self._commands.report("lvs"))
+        everything = self._commands.report("fullreport")
+        physical, groups, volumes = parsers.pvs(everything), parsers.vgs(everything), parsers.lvs(everything)
         tables, devices = self._devices()
         devices = {kname: survey.with_stale(device, groups) for kname, device in devices.items()}
         resolved = self._blocks.resolve([*paths, *(pv.path for pv in physical)])
@@ -114,7 +120,8 @@ class DiskReader:
         now = self.device(device)
         if now is None or now.identity != device.identity or now.partitions or now.holders or now.mounts or now.read_only:
             return False
-        probe = self._blocks.probe(now.path, probe_regions(now.identity.size, places))
+        regions = (*probe_regions(now.identity.size, places), *far_regions(places))
+        probe = self._blocks.probe(now.path, regions)
         return not probe.busy and all(sample.first_nonzero < 0 for sample in probe.samples)
 
     def device(self, device: Device) -> Optional[Device]:
@@ -128,9 +135,9 @@ class DiskReader:
         signatures = parsers.wipefs(self._commands.signatures(paths)) if paths else {}
         return {(group, name): self._inside(group, name, size, signatures) for group, name, size in volumes}
 
-    def group_uuid(self, group: str) -> str:
-        """The UUID of a volume group, read anew."""
-        return parsers.vgs(self._commands.report("vgs"))[group].uuid
+    def group_uuids(self) -> dict[str, str]:
+        """The UUIDs of all volume groups, read anew."""
+        return {name: group.uuid for name, group in parsers.vgs(self._commands.report("vgs")).items()}
 
     def _inside(self, group: str, volume: str, size: int, signatures: Mapping[str, Sequence[Finding]]) -> tuple[Finding, ...]:
         path = commands.mapper_path(group, volume)

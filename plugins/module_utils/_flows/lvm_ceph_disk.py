@@ -17,7 +17,6 @@ from .._disks.findings import (
     MARK_SIZE,
     Region,
     beyond_mark,
-    list_in_words,
     mark_text,
     part_regions,
     place_regions,
@@ -31,11 +30,12 @@ from .._disks.survey import new_volumes, own_volumes
 from .._disks.verdicts import Judgement, judge
 from .._disks.wanted import PARTITIONS, Wanted, read_wanted
 from .disk_reader import Blocks, Commands, DiskReader
+from .lvm_volumes import NewVolumes
 
 # Blank, too: all that was on the disk may have been a mapping that is gone by then.
 _ERASABLE = (model.FOREIGN, model.UNKNOWN_DATA, model.BLANK)
 # After a write udev lets the kernel read the whole table anew, and for that moment there are no partitions.
-_LOOKS = 5
+_LOOKS = 25
 
 
 class LvmCephDiskFlow:
@@ -49,10 +49,8 @@ class LvmCephDiskFlow:
         self._reader = DiskReader(commands_, blocks)
         self._jobs: Mapping[tuple[str, str], Job] = {}
         self._node_name = ""
-        self._group_uuids: dict[str, str] = {}
         self._broken: set[str] = set()
-        self._activated: set[str] = set()
-        self._known: frozenset[str] = frozenset()
+        self._volumes = NewVolumes(commands_, blocks, self._reader)
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any], commands_: Commands, blocks: Blocks) -> LvmCephDiskFlow:
@@ -75,19 +73,22 @@ class LvmCephDiskFlow:
         """The planner's decision; its jobs are kept for ``execute``."""
         decision = removal.decide(self._wanted, seen) if self._wanted.absent else planner.decide(self._wanted, seen)
         self._jobs = decision.jobs
-        self._known = frozenset(seen.groups)
-        self._group_uuids = {name: group.uuid for name, group in seen.groups.items()}
+        self._volumes.begin(seen)
         return decision.plan
 
     def execute(self, stage: Stage) -> Iterable[Outcome]:
-        """Step by step, since LVM locks a group anyway. A failure ends the work on its volume group only."""
+        """First together what can be, then step by step, since LVM locks a group anyway.
+
+        A failure ends the work on its volume group only.
+        """
         steps = [(step, self._jobs[step.verb, step.target]) for step in stage.steps]
-        clean = [(step, job) for step, job in steps if isinstance(job, FinishJob) and not job.consents]
-        finished = self._finish_together(clean)
+        steps = [(step, job) for step, job in steps if job.group not in self._broken]
+        done = self._together(steps)
+        yield from (Outcome(step) for step, _job in steps if step.target in done)
         for step, job in steps:
-            if job.group in self._broken:
+            if step.target in done or job.group in self._broken:
                 continue
-            error = None if step.target in finished else self._try(step, job)
+            error = self._try(step, job)
             yield Outcome(step, error=error)
             if error is not None:
                 if not isinstance(job, (VolumeJob, FinishJob, PartitionJob)):
@@ -99,6 +100,12 @@ class LvmCephDiskFlow:
         """The node's entry for Rook, as it is or, in check mode, as it would be."""
         return {"storage_node": report.storage_node(self._node_name, report.devices_of_run(settle(run)))}
 
+    def _together(self, steps: Sequence[tuple[Step, Job]]) -> set[str]:
+        """The targets of the steps that one process did for all of them."""
+        new = {step.target: job for step, job in steps if isinstance(job, VolumeJob)}
+        unseen = {step.target: job for step, job in steps if isinstance(job, FinishJob) and not job.consents}
+        return self._volumes.make_together(new) | self._volumes.finish_together(unseen)
+
     def _try(self, step: Step, job: Job) -> Optional[CollError]:
         try:
             if isinstance(job, DiskJob):
@@ -109,9 +116,9 @@ class LvmCephDiskFlow:
             elif isinstance(job, GroupJob):
                 self._commands.write(job.argv)
             elif isinstance(job, VolumeJob):
-                self._make_volume(job)
+                self._volumes.make(job)
             else:
-                self._finish(job)
+                self._volumes.finish(job)
         except CollError as exc:
             return exc
         return None
@@ -166,13 +173,15 @@ class LvmCephDiskFlow:
         """
         if job.there and not self._is_shown(job):
             self._commands.write(commands.show_partitions(job.device.path))
-        if not any(self._is_right(job) for _look in range(_LOOKS)):
+        if not any(self._is_right(job, look) for look in range(_LOOKS)):
             told = "is not where it was written to" if job.there else "is still known to the kernel"
             raise BackendFailed(
                 f"{step.target} {told}.", hint="Is udev running on the node, and is nothing else at work on the disk?"
             )
 
-    def _is_right(self, job: PartitionJob) -> bool:
+    def _is_right(self, job: PartitionJob, look: int) -> bool:
+        if look:
+            self._blocks.pause()
         return self._is_shown(job) == job.there and (not job.there or self._blocks.appear(job.path))
 
     def _is_shown(self, job: PartitionJob) -> bool:
@@ -180,7 +189,9 @@ class LvmCephDiskFlow:
         return device is not None and (job.start, job.size) in {(part.start, part.size) for part in device.partitions}
 
     def _prepare(self, step: Step, job: DiskJob) -> None:
-        if not self._reader.is_zeroed(job.device, job.places):
+        if self._reader.is_zeroed(job.device, job.places):
+            self._volumes.all_zero(job.device.path)
+        else:
             self._expect_blank(step, job)  # tells what it is now
         self._commands.write(commands.make_physical(job.device.path, tags.physical_uuid(job.node_name, job.device)))
         self._same_disk(step, job, self._reader.device(job.device))  # no lock is held across pvcreate: see that it is still it
@@ -210,65 +221,6 @@ class LvmCephDiskFlow:
             now = f"it is now {describe(device)}" if device else "it is gone"
             raise Conflict(f"{step.target} was replaced after it was looked at: {now}.", hint="Run again to look at it anew.")
         return device
-
-    def _make_volume(self, job: VolumeJob) -> None:
-        if job.group not in self._group_uuids:
-            self._group_uuids[job.group] = self._reader.group_uuid(job.group)
-        uuid = self._group_uuids[job.group]
-        wanted = tags.volume_tags(job.node_name, uuid, job.rule, job.device_class, job.db_for, job.consents)
-        self._commands.write(commands.make_volume(job.group, job.name, job.runs, wanted))
-
-    def _finish_together(self, steps: Sequence[tuple[Step, Job]]) -> set[str]:
-        """New volumes with nothing inside are finished by one command per group; the targets of those that were."""
-        jobs = {step.target: job for step, job in steps if isinstance(job, FinishJob) and job.group not in self._broken}
-        try:
-            self._activate(jobs.values())
-            found = self._reader.inside([(job.group, job.name, job.size) for job in jobs.values()])
-        except CollError:
-            return set()  # told by the volume's own step
-        clean = {target: job for target, job in jobs.items() if not found[job.group, job.name]}
-        done: set[str] = set()
-        for group in dict.fromkeys(job.group for job in clean.values()):
-            here = {target: job for target, job in clean.items() if job.group == group}
-            drop = dict.fromkeys(tag for job in here.values() for tag in job.drop)
-            try:
-                self._commands.write(commands.retag([job.full_name for job in here.values()], remove=drop))
-            except CollError:
-                continue
-            done.update(here)
-        return done
-
-    def _activate(self, jobs: Iterable[FinishJob]) -> None:
-        """All of a new group's volumes are ours, so the whole group is activated, which is faster than naming them."""
-        waiting = [job for job in jobs if job.inactive and job.full_name not in self._activated]
-        for group in dict.fromkeys(job.group for job in waiting):
-            names = [job.full_name for job in waiting if job.group == group]
-            self._commands.write(commands.activate(names) if group in self._known else commands.activate_group(group))
-            self._activated.update(names)
-
-    def _finish(self, job: FinishJob) -> None:
-        """What older owners left inside a new volume is seen, and erased only with consent."""
-        full, path = job.full_name, commands.mapper_path(job.group, job.name)
-        self._activate([job])
-        found = self._inside(job)
-        drop = dict.fromkeys((*job.drop, *map(tags.wipe_tag, job.consents)))
-        if found and not job.consents:
-            raise Refused(
-                f"The new volume {full} carries {list_in_words(found)}, left on the disk by an earlier owner.",
-                hint="Nothing was erased. Run again: the disk's entry then names the consent that erases it.",
-            )
-        if job.consents:
-            if not job.remembered:
-                self._commands.write(commands.retag([full], add=map(tags.wipe_tag, job.consents)))
-            self._commands.write(commands.wipe_signatures(path))
-            self._blocks.zero(path, probe_regions(job.size))
-            left = self._inside(job)
-            if left:
-                raise BackendFailed(f"Volume {full} still carries {list_in_words(left)} after it was erased.")
-        self._commands.write(commands.retag([full], remove=drop))
-
-    def _inside(self, job: FinishJob) -> tuple[model.Finding, ...]:
-        return self._reader.inside([(job.group, job.name, job.size)])[job.group, job.name]
 
 
 def _changed(step: Step, found: Judgement) -> Refused:

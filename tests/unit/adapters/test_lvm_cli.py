@@ -24,12 +24,12 @@ def answering(status: int, out: str = "", err: str = "") -> tuple[LvmCli, list[l
     return LvmCli(run), asked
 
 
-@pytest.mark.parametrize("name", ["lsblk", "pvs", "vgs", "lvs"])
+@pytest.mark.parametrize("name", ["lsblk", "fullreport", "vgs", "lvs"])
 def test_reports_are_json_in_bytes_without_units(name: str) -> None:
     cli, asked = answering(0, "{}")
     assert cli.report(name) == "{}"
     words = asked[0]
-    assert words[0] == name
+    assert name in words[:2]
     assert {"--json", "--bytes"} <= set(words) or {"json", "b", "--nosuffix"} <= set(words)
 
 
@@ -70,6 +70,24 @@ def test_a_command_is_told_a_text_on_its_standard_input() -> None:
 
 def test_a_command_that_is_not_there_is_told_apart() -> None:
     assert run_command(["no-such-command-here"], 1)[0] == 127
+
+
+def test_many_commands_of_lvm_are_told_to_one_process_and_none_is_answered_yes() -> None:
+    told: list[tuple[list[str], str]] = []
+
+    def run(argv: Sequence[str], timeout: float, text: str) -> tuple[int, str, str]:
+        assert timeout > 180
+        told.append((list(argv), text))
+        return 5, "", "what failed is looked for by the caller"
+
+    LvmCli(run).write_all(
+        [["lvcreate", "--name", "a", "g"], ["lvcreate", "--name", "b c", "g"], ["vgchange", "g"], ["lvcreate", "\t"]]
+    )
+    assert told == [(["lvm"], "lvcreate -qq --name a g\nvgchange -qq g\n")]
+
+
+def test_no_history_of_commands_is_kept_in_a_home_folder() -> None:
+    assert run_command(["sh", "-c", "echo x >$HOME/.lvm_history"], 10)[0] != 0
 
 
 def test_a_wipefs_without_json_is_asked_for_a_table_per_device() -> None:

@@ -91,3 +91,21 @@ def test_two_groups_of_one_name_are_an_error() -> None:
 def test_text_instead_of_json_is_an_error_in_words(text: str) -> None:
     with pytest.raises(BackendFailed, match="did not write a JSON report"):
         parsers.lsblk(text)
+
+
+def test_a_full_report_has_a_part_for_each_group_and_one_for_what_is_in_none() -> None:
+    head = {"pv_name": "/dev/sdb", "pv_uuid": "P1", "vg_name": "g", "vg_uuid": "G1", "pv_pe_count": "9"}
+    alone = {"pv_name": "/dev/sdc", "pv_uuid": "P2", "vg_name": "", "vg_uuid": "", "pv_pe_count": "0"}
+    segment = {"pvseg_start": "0", "pvseg_size": "9", "lv_name": "v", "seg_start_pe": "0"}
+    group = {"vg_name": "g", "vg_uuid": "G1", "vg_tags": "a,b", "vg_extent_size": "4194304", "vg_extent_count": "9"}
+    volume = {"vg_name": "g", "vg_uuid": "G1", "lv_name": "v", "lv_size": "37748736", "lv_tags": "", "lv_attr": "-wi-a-----"}
+    parts = [
+        {"vg": [group], "pv": [head], "lv": [volume], "pvseg": [{**head, **segment}], "seg": [{"seg_start_pe": "0"}]},
+        {"pv": [alone], "pvseg": [{**alone, "pvseg_start": "0", "pvseg_size": "0", "lv_name": "", "seg_start_pe": "0"}]},
+    ]
+    text = json.dumps({"report": parts})
+    first, second = parsers.pvs(text)
+    assert (first.group, first.extents, [(s.start, s.count, s.volume) for s in first.segments]) == ("g", 9, [(0, 9, "v")])
+    assert (second.path, second.group, second.segments) == ("/dev/sdc", "", ())
+    assert list(parsers.vgs(text)) == ["g"]
+    assert parsers.lvs(text)["g/v"].active

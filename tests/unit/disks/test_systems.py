@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
@@ -34,7 +35,11 @@ class Recorded:
         return path.read_text(encoding="utf-8") if path.exists() else ""
 
     def report(self, name: str) -> str:
-        return self._text(f"{name}.json")
+        if name == "lsblk":
+            return self._text("lsblk.json")
+        assert name == "fullreport"
+        kinds = [json.loads(self._text(f"{kind}.json"))["report"] for kind in ("pvs", "vgs", "lvs")]
+        return json.dumps({"report": [part for parts in kinds for part in parts]})
 
     def signatures(self, paths: Sequence[str]) -> str:
         self.asked += paths
@@ -57,6 +62,9 @@ class Recorded:
 
     def write(self, argv: Sequence[str], script: str = "") -> None:
         raise AssertionError(argv)
+
+    def write_all(self, lines: Sequence[Sequence[str]]) -> None:
+        raise AssertionError(lines)
 
     def zero(self, path: str, regions: Sequence[Region]) -> None:
         raise AssertionError((path, regions))

@@ -5,6 +5,7 @@ real parsers and the real command lines are what a test runs through."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -65,7 +66,8 @@ class FakeGroup:
 
 
 class FakeNode:
-    """Implements the ports ``Commands`` and ``Blocks``. ``written`` lists what was changed, in order.
+    """Implements the ports ``Commands`` and ``Blocks``. ``written`` lists what was changed, in order, ``processes``
+    the commands that were started.
 
     ``before_write`` is called with the number and the words of each change before it happens, and may raise.
     """
@@ -78,6 +80,8 @@ class FakeNode:
         self.inside: dict[str, list[tuple[int, str, str, str]]] = {}
         self.written: list[tuple[str, ...]] = []
         self.reports = 0
+        self.processes: list[str] = []
+        self.has_shell = True
         self._script = ""
         self.listed: set[str] = set()
         self.sizes: dict[str, int] = {}
@@ -88,10 +92,12 @@ class FakeNode:
 
     def report(self, name: str) -> str:
         self.reports += 1
-        rows: dict[str, Callable[[], Any]] = {"lsblk": self._lsblk, "pvs": self._pvs, "vgs": self._vgs, "lvs": self._lvs}
+        self.processes.append(name)
+        rows: dict[str, Callable[[], Any]] = {"lsblk": self._lsblk, "vgs": self._vgs, "lvs": self._lvs, "fullreport": self._all}
         return json.dumps(rows[name]())
 
     def signatures(self, paths: Sequence[str]) -> str:
+        self.processes.append("wipefs")
         rows = [
             {"device": path.rsplit("/", 1)[-1], "offset": hex(offset), "type": kind, "uuid": uuid or None, "usage": usage}
             for path in paths
@@ -100,6 +106,10 @@ class FakeNode:
         return json.dumps({"signatures": rows})
 
     def write(self, argv: Sequence[str], script: str = "") -> None:
+        self.processes.append(argv[0])
+        self._write(argv, script)
+
+    def _write(self, argv: Sequence[str], script: str = "") -> None:
         self._note(tuple(argv))
         self._script = script
         words = {"wipefs": self._wipefs, "pvcreate": self._pvcreate, "vgcreate": self._vgcreate, "vgextend": self._vgextend}
@@ -110,6 +120,12 @@ class FakeNode:
         every[argv[0]](list(argv[1:]))
         if self.after_write:
             self.after_write(len(self.written), tuple(argv))
+
+    def write_all(self, lines: Sequence[Sequence[str]]) -> None:
+        self.processes.append("lvm")
+        for words in lines if self.has_shell else ():
+            with contextlib.suppress(BackendFailed):
+                self._write(words)
 
     # Blocks
 
@@ -142,7 +158,11 @@ class FakeNode:
             for kname, disk in self.disks.items()
             for number, (_start, _size, guid, _name) in enumerate(disk.parts if disk.shown else (), 1)
         }
+        links.update((f"/dev/mapper/{mapped}", mapped) for kname in self.disks for mapped in self._mapped(kname))
         return {path: links.get(path, "") or (path[5:] if path[5:] in self.disks else "") for path in paths}
+
+    def pause(self) -> None:
+        """Here nothing happens by itself."""
 
     def appear(self, path: str) -> bool:
         return bool(self.resolve([path])[path])
@@ -391,6 +411,9 @@ class FakeNode:
                 for number, (kname, disk) in enumerate(self.disks.items())
             ]
         }
+
+    def _all(self) -> dict[str, Any]:
+        return {"report": [*self._pvs()["report"], *self._vgs()["report"], *self._lvs()["report"]]}
 
     def _pvs(self) -> dict[str, Any]:
         rows = []
