@@ -44,7 +44,7 @@ UNCLEAN_MODULES = frozenset(
 )
 UNCLEAN_CALLS = frozenset({"open", "input", "print", "exec", "eval", "__import__"})
 UNCLEAN_ATTRIBUTES = frozenset({"now", "utcnow", "today", "uuid1", "uuid4"})
-EXCEPTIONS = {("_core/pool.py", "concurrent")}
+EXCEPTIONS = {("_core/pool.py", "threading")}
 
 ENDS_THE_PROCESS = frozenset({"fail_json", "exit_json"})
 OWN_NAME = "ansible_collections"

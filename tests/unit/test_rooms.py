@@ -73,7 +73,7 @@ def test_a_planted_breach_is_found(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("place", "text"),
     [
-        ("module_utils/_core/pool.py", "from concurrent.futures import Future\n"),
+        ("module_utils/_core/pool.py", "import threading\n"),
         ("module_utils/_kubeconfig/a.py", "try:\n    import yaml\nexcept ImportError:\n    pass\n"),
         ("module_utils/_adapters/a.py", "import contextlib\nwith contextlib.suppress(ImportError):\n    import yaml\n"),
         ("module_utils/_directory/a.py", "try:\n    from ldap3.utils.dn import safe_rdn\nexcept ImportError:\n    pass\n"),

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Bringing files to disk for several threads at once.
 
-A file system's journal takes everything written so far into one commit, so the first file of a group pays for all of it.
+A file system's journal takes everything written so far into one commit. So each thread brings its own files, side by side,
+which the file system does in few commits; the folders come afterwards, when there is little left to do for them, and those
+that several threads share only once for all who wait.
 """
 
 from __future__ import annotations
@@ -14,16 +16,20 @@ from typing import Optional
 
 
 class GroupSync:
-    """Whoever comes while the files of others are on their way to disk waits, and shares the next turn."""
+    """Whoever comes while the folders of others are on their way to disk waits, and shares the next turn."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._turn = threading.Lock()
         self._waiting: list[_Wish] = []
 
-    def bring(self, descriptors: Iterable[int]) -> None:
-        """Return once all of these open files and folders are on disk; raises OSError when one of them is not."""
-        mine = _Wish(tuple(descriptors))
+    def bring(self, files: Iterable[int], folders: Iterable[int]) -> None:
+        """Return once all of these, which are open, are on disk; raises OSError when one of them is not."""
+        for descriptor in files:
+            os.fsync(descriptor)
+        mine = _Wish(tuple(folders))
+        if not mine.folders:
+            return
         with self._guard:
             self._waiting.append(mine)
         with self._turn:
@@ -36,8 +42,8 @@ class GroupSync:
 
 
 class _Wish:
-    def __init__(self, descriptors: tuple[int, ...]) -> None:
-        self.descriptors = descriptors
+    def __init__(self, folders: tuple[int, ...]) -> None:
+        self.folders = folders
         self.done = False
         self.error: Optional[OSError] = None
 
@@ -46,7 +52,7 @@ def _bring(group: list[_Wish]) -> None:
     """A folder that several name is brought once. An error is told to everybody who named what it is about."""
     results: dict[int, Optional[OSError]] = {}
     for wish in group:
-        for descriptor in wish.descriptors:
+        for descriptor in wish.folders:
             if descriptor not in results:
                 results[descriptor] = _sync(descriptor)
             wish.error = wish.error or results[descriptor]

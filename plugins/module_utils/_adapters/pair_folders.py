@@ -15,7 +15,6 @@ import stat
 import threading
 import weakref
 from collections.abc import Iterator, Mapping
-from posixpath import join
 from typing import NamedTuple, Optional, TypeVar
 
 from .._core.errors import Refused
@@ -53,7 +52,7 @@ class PairFolders:
     @contextlib.contextmanager
     def person(self, name: str, *, create: bool = False) -> Iterator[Optional[PersonFolder]]:
         """A person's folder below ``.pairs``; None when it is not there and is not to be made."""
-        rules, path = _CREATE if create else _SEEK, join(self.root, PAIRS, name)
+        rules, path = _CREATE if create else _SEEK, f"{self.root}/{PAIRS}/{name}"
         held, folder = self._hold(rules), None
         if held is not None:
             with explained(path, "opened"), contextlib.suppress(FileNotFoundError):
@@ -66,13 +65,13 @@ class PairFolders:
 
     def link(self, name: str) -> Optional[str]:
         """Where a link of the store leads; None when nothing is there, empty when it is no link."""
-        held, path = self._hold(_SEEK), join(self.root, name)
+        held, path = self._hold(_SEEK), f"{self.root}/{name}"
         with explained(path, "read"):
             return _read_link(name, held.root) if held is not None else _read_link(path, None)
 
     def turn(self, name: str, target: str) -> None:
         """Make ``name`` a link to ``target``, or turn the link that is there."""
-        held, path = self._hold(_CREATE), join(self.root, name)
+        held, path = self._hold(_CREATE), f"{self.root}/{name}"
         with explained(path, "linked"):
             _turn(_there(held).root, name, target, path)
 
@@ -80,7 +79,7 @@ class PairFolders:
         """Remove a link, if it is there."""
         held = self._hold(_SEEK)
         if held is not None:
-            with explained(join(self.root, name), "removed"), contextlib.suppress(FileNotFoundError):
+            with explained(f"{self.root}/{name}", "removed"), contextlib.suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=held.root)
 
     def bring_to_disk(self) -> None:
@@ -88,7 +87,7 @@ class PairFolders:
         held = self._hold(_SEEK)
         if held is not None:
             with explained(self.root, "brought to disk"):
-                self._sync.bring(held)
+                self._sync.bring((), held)
 
     def _hold(self, rules: Rules) -> Optional[_Held]:
         with self._guard:
@@ -99,7 +98,7 @@ class PairFolders:
 
     def _opened(self, rules: Rules) -> _Held:
         with opened_folder(self.root, rules) as folder:
-            pairs = enter(folder, PAIRS, join(self.root, PAIRS), rules)
+            pairs = enter(folder, PAIRS, f"{self.root}/{PAIRS}", rules)
             held = _Held(os.dup(folder), pairs)
         for descriptor in held:
             weakref.finalize(self, os.close, descriptor)
@@ -132,8 +131,8 @@ class PersonFolder:
 
     def modes(self, version: str, *names: str) -> dict[str, int]:
         """The permissions of those files of a version that are there."""
-        with explained(join(self.path, version), "read"):
-            found = {name: lstat(self._folder, join(version, name)) for name in names}
+        with explained(f"{self.path}/{version}", "read"):
+            found = {name: lstat(self._folder, f"{version}/{name}") for name in names}
         return {name: stat.S_IMODE(entry.st_mode) for name, entry in found.items() if entry is not None}
 
     def has(self, version: str, name: str) -> bool:
@@ -141,35 +140,50 @@ class PersonFolder:
         return bool(self.modes(version, name))
 
     def fill(self, version: str, files: Mapping[str, bytes]) -> None:
-        """Make a version with new 0600 files and bring all of it to disk; a kill leaves a part of it."""
+        """Make a version with new 0600 files and bring all of it to disk; a kill leaves a part of it.
+
+        A file without content keeps a place that ``add`` fills later: its name is then on disk already.
+        """
         with self._version(version, "written", create=True) as folder, contextlib.ExitStack() as opened:
             written = [opened.enter_context(_written(_there(folder), name, files[name], BIRTH)) for name in files]
-            self._sync.bring((*written, _there(folder), self._folder, self._above.pairs))
+            kept = [descriptor for descriptor, content in zip(written, files.values()) if content]
+            self._sync.bring(kept, (_there(folder), self._folder, self._above.pairs))
 
-    def add(self, version: str, name: str, content: bytes) -> None:
-        """Put a 0600 file into a version that is not in use yet, and bring it to disk."""
-        with self._version(version, "written") as folder, _written(_there(folder), name, content, _OVERWRITE) as written:
-            self._sync.bring((written, _there(folder)))
+    def add(self, version: str, name: str, content: bytes, *, placed: bool) -> None:
+        """Put a 0600 file into a version that is not in use yet, and bring it to disk.
+
+        ``placed``: this run filled the version and kept a place there. One that an earlier run began is brought in whole:
+        that run may have been killed before it did so.
+        """
+        with self._version(version, "written") as folder, contextlib.ExitStack() as opened:
+            files = [opened.enter_context(_written(_there(folder), name, content, _OVERWRITE))]
+            if placed:
+                self._sync.bring(files, ())
+                return
+            for other in set(os.listdir(_there(folder))) - {name}:
+                files.append(os.open(other, READ, dir_fd=folder))
+                opened.callback(os.close, files[-1])
+            self._sync.bring(files, (_there(folder), self._folder, self._above.pairs))
 
     def turn(self, version: str) -> None:
         """Make a version the current one, in a single step."""
-        path = join(self.path, "current")
+        path = f"{self.path}/current"
         with explained(path, "linked"):
             _turn(self._folder, "current", version, path)
 
     def unlink(self, name: str) -> None:
         """Remove a file or a link below it, if it is there."""
-        with explained(join(self.path, name), "removed"), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        with explained(f"{self.path}/{name}", "removed"), contextlib.suppress(FileNotFoundError, NotADirectoryError):
             os.unlink(name, dir_fd=self._folder)
 
     def bring_to_disk(self) -> None:
         """What was linked and removed here, and the links of the store."""
         with explained(self.path, "brought to disk"):
-            self._sync.bring((self._folder, self._above.root))
+            self._sync.bring((), (self._folder, self._above.root))
 
     @contextlib.contextmanager
     def _version(self, version: str, deed: str, *, create: bool = False) -> Iterator[Optional[int]]:
-        path, folder = join(self.path, version), None
+        path, folder = f"{self.path}/{version}", None
         with explained(path, deed):
             with contextlib.suppress(FileNotFoundError):
                 folder = enter(self._folder, version, path, _CREATE if create else _SEEK)
@@ -180,7 +194,7 @@ class PersonFolder:
                     os.close(folder)
 
     def _content(self, folder: Optional[int], version: str, name: str) -> Optional[bytes]:
-        path = join(self.path, version, name)
+        path = f"{self.path}/{version}/{name}"
         if folder is None or checked(path, folder, name, _SEEK) is None:
             return None
         return content_of(path, os.open(name, READ, dir_fd=folder))[0]

@@ -40,6 +40,8 @@ class PairStore:
         self._root = os.path.abspath(os.path.expanduser(directory))
         self._folders = PairFolders(self._root)
         self._seen: dict[str, Optional[str]] = {}
+        self._placed: set[tuple[str, str]] = set()
+        self._fresh: set[str] = set()
         path = os.path.join(self._root, PAIRS, ".lock")
         self._lock = FolderLock(self._root, path, self._folders.make, patience=patience)
 
@@ -61,7 +63,8 @@ class PairStore:
         """Bring a key and the request made with it to disk, beside the present pair."""
         key = {} if key_pem is None else {_KEY: key_pem}
         with self._owned(name) as person:
-            person.fill(version, {**key, _RECORD: record})
+            person.fill(version, {**key, _RECORD: record, _CERTIFICATE: b""})
+        self._placed.add((name, version))
 
     def install(self, name: str, version: str, certificate_pem: str) -> None:
         """Complete a version with its certificate, which is then on disk, and make it the present pair in one step.
@@ -69,10 +72,12 @@ class PairStore:
         ``settle`` brings that step to disk and removes the older pair, which until then survives a loss of power.
         """
         with self._owned(name) as person:
-            person.add(version, _CERTIFICATE, certificate_pem.encode("ascii"))
+            content, placed = certificate_pem.encode("ascii"), (name, version) in self._placed
+            person.add(version, _CERTIFICATE, content, placed=placed)
             person.turn(version)
             self._seen[name] = version
             self._make_links(name, person)
+            self._fresh.add(name)
 
     def settle(self, name: str) -> None:
         """Put the present pair's links and modes right, forget the request that led to it, and remove older pairs."""
@@ -80,9 +85,10 @@ class PairStore:
             version = self._seen[name]
             if not version:
                 return
-            self._make_links(name, person)
-            for file in (_KEY, _CERTIFICATE):
-                self._protect(person, version, file)
+            if name not in self._fresh:  # else this run has just made them
+                self._make_links(name, person)
+                for file in (_KEY, _CERTIFICATE):
+                    self._protect(person, version, file)
             person.unlink(f"{version}/{_RECORD}")
             person.bring_to_disk()
             for other in _versions(person):

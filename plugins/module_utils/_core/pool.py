@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from itertools import islice
-from typing import Callable, TypeVar, Union
+from itertools import chain, islice
+from queue import SimpleQueue
+from typing import Callable, Generic, Optional, TypeVar, Union
 
 from .errors import CollError
 
@@ -28,19 +29,76 @@ def each(
     one, and things never started are not yielded. Any other exception ends the iteration once running calls are done.
     """
     queue = iter(things)
-    stopped = False
-    with ThreadPoolExecutor(max_workers=max(1, concurrency)) as executor:
-        running: dict[Future[R], T] = {executor.submit(call, thing): thing for thing in islice(queue, concurrency)}
+    first = list(islice(queue, max(1, concurrency)))
+    work = _Work(chain(first, queue), call, stop_on_error=stop_on_error)
+    threads = [threading.Thread(target=work.go_on) for _ in first]
+    running = 0
+    try:
+        for thread in threads:
+            thread.start()
+            running += 1
         while running:
-            done, _pending = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                thing = running.pop(future)
-                result = _result_or_error(future)
-                stopped = stopped or (stop_on_error and isinstance(result, CollError))
-                yield thing, result
-            if not stopped:
-                for thing in islice(queue, concurrency - len(running)):
-                    running[executor.submit(call, thing)] = thing
+            pair = work.finished.get()
+            if pair is None:
+                running -= 1
+            else:
+                yield pair
+    finally:
+        work.stop()
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join()
+    if work.broken is not None:
+        raise work.broken
+
+
+class _Work(Generic[T, R]):
+    """Things that several threads take one after the other; each thread goes on by itself, because to hand every single
+    thing over to it costs more than many a call. ``finished`` gets the pairs, and None for each thread that ends.
+    """
+
+    def __init__(self, things: Iterator[T], call: Callable[[T], R], *, stop_on_error: bool) -> None:
+        self.finished: SimpleQueue[Optional[tuple[T, Union[R, CollError]]]] = SimpleQueue()
+        self.broken: Optional[BaseException] = None
+        self._things = things
+        self._call = call
+        self._stop_on_error = stop_on_error
+        self._guard = threading.Lock()
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Begin nothing new."""
+        self._stopped = True
+
+    def go_on(self) -> None:
+        """What one thread does."""
+        try:
+            for thing in self._taken():
+                self.finished.put((thing, self._result_or_error(thing)))
+        except BaseException as exc:  # noqa: BLE001 - it is raised where the results are waited for
+            self.broken = self.broken or exc
+            self.stop()
+        finally:
+            self.finished.put(None)
+
+    def _taken(self) -> Iterator[T]:
+        while True:
+            with self._guard:
+                if self._stopped:
+                    return
+                try:
+                    thing = next(self._things)
+                except StopIteration:
+                    return
+            yield thing
+
+    def _result_or_error(self, thing: T) -> Union[R, CollError]:
+        try:
+            return self._call(thing)
+        except CollError as exc:
+            if self._stop_on_error:
+                self.stop()
+            return exc
 
 
 def together(calls: Mapping[str, Callable[[], R]], *, concurrency: int) -> dict[str, R]:
@@ -51,10 +109,3 @@ def together(calls: Mapping[str, Callable[[], R]], *, concurrency: int) -> dict[
             raise result
         made[name] = result
     return made
-
-
-def _result_or_error(future: Future[R]) -> Union[R, CollError]:
-    try:
-        return future.result()
-    except CollError as exc:
-        return exc

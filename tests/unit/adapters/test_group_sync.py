@@ -43,7 +43,7 @@ def test_whoever_waits_shares_one_turn_and_each_folder_is_brought_once(monkeypat
 
     def bring(*descriptors: int) -> None:
         try:
-            sync.bring(descriptors)
+            sync.bring((), descriptors)
         except OSError as exc:
             errors.append((descriptors, exc.errno))
         else:
@@ -64,7 +64,9 @@ def test_whoever_waits_shares_one_turn_and_each_folder_is_brought_once(monkeypat
 
 def test_it_is_real(tmp_path: Path) -> None:
     folder = os.open(tmp_path, os.O_RDONLY)
-    GroupSync().bring([folder])
+    GroupSync().bring([], [folder])
     os.close(folder)
     with pytest.raises(OSError, match="Bad file descriptor"):
-        GroupSync().bring([folder])
+        GroupSync().bring([folder], [])
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        GroupSync().bring([], [folder])

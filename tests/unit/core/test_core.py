@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import time
+from typing import Any
 
 import pytest
 from ansible_collections.kubestead.platform.plugins.module_utils._core import names, pool, run, units
@@ -104,6 +107,36 @@ def test_pool_never_runs_more_than_asked_and_handles_all() -> None:
 
     got = dict(pool.each(range(200), call, concurrency=4))
     assert got == {n: n * 2 for n in range(200)} and peak <= 4
+
+
+def test_pool_raises_what_is_no_error_of_ours_when_running_calls_are_done() -> None:
+    ended = []
+
+    def call(number: int) -> int:
+        if number == 3:
+            raise ZeroDivisionError
+        time.sleep(0.01)
+        ended.append(number)
+        return number
+
+    got: list[Any] = []
+    with pytest.raises(ZeroDivisionError):
+        got.extend(pool.each(range(1000), call, concurrency=4))
+    assert len(ended) < 1000
+
+
+def test_pool_starts_nothing_new_when_nobody_waits_any_more() -> None:
+    begun, running = [], threading.active_count()
+
+    def call(number: int) -> int:
+        begun.append(number)
+        time.sleep(0.01)
+        return number
+
+    for _pair in pool.each(range(1000), call, concurrency=4):
+        break
+    gc.collect()
+    assert len(begun) < 1000 and threading.active_count() == running
 
 
 def test_pool_stops_starting_after_the_first_error() -> None:
