@@ -6,7 +6,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lifecycle unit molecule bench lint fix venv lock clean
+.PHONY: help demo test unit molecule bench lint fix venv lock clean
 MAKEFLAGS += --no-print-directory
 
 WITH_VENV := source tests/env.sh;
@@ -19,9 +19,6 @@ demo: venv ## start the lab and run the whole platform on it: disks, Rook, 25 pe
 
 test: venv ## static checks, unit, documentation and licence, sanity, and the suites on the lab
 	@$(WITH_VENV) tests/run
-
-lifecycle: venv ## what a Rook cluster lives through, an hour: upgrade, repairs, teardown, and the scenario of each role
-	@$(WITH_VENV) tests/lab/lab up && tests/lab/lab exec -- pytest -v --durations=25 tests/lifecycle
 
 unit: venv ## the unit tests only (seconds)
 	@$(WITH_VENV) pytest tests/unit
