@@ -24,8 +24,7 @@ SERIAL = f"MATRIX-DISK-{LETTER}"
 # LVM leaves the legs of real multipath alone by itself.
 NO_LEGS = """test ! -e /etc/lvm/lvmlocal.conf || mv /etc/lvm/lvmlocal.conf /etc/lvm/lvmlocal.conf.kept
 echo 'devices { global_filter = [ "r|^/dev/ubd[fi]$|" ] }' >/etc/lvm/lvmlocal.conf"""
-# Nobody has the disks open any more when their images are changed from outside: the kernel locks an image as long as
-# somebody does, and udev looks at a disk after every write.
+# Nobody has the disks open any more when their images are changed from outside; udev looks at a disk after every write.
 GONE = """umount -q /mnt
 rm -f /etc/lvm/lvmlocal.conf; test ! -e /etc/lvm/lvmlocal.conf.kept || mv /etc/lvm/lvmlocal.conf.kept /etc/lvm/lvmlocal.conf
 test "$(ls /dev/mapper /dev/md* 2>/dev/null | grep -v :)" != control || exec udevadm settle --timeout=20
@@ -73,11 +72,13 @@ class MatrixDisk:
         self.driver.ask("reread", paths=[self.device])
 
     def put(self, maker: signatures.Maker) -> None:
-        """The same, of which the node is not told yet."""
-        spare_disks.await_closed(self.image)
-        os.truncate(self.image, 0)
-        os.truncate(self.image, spare_disks.DISK_BYTES)
-        maker(self.image)
+        """The same, of which the node is not told yet. The node's kernel holds a lock on the image, which some makers mind."""
+        fresh = self.image.with_suffix(".new")
+        with fresh.open("wb") as stream:
+            stream.truncate(spare_disks.DISK_BYTES)
+        maker(fresh)
+        self._overwrite(fresh)
+        fresh.unlink()
 
     def keep(self) -> None:
         """Remembers the disk's content for ``back``."""
@@ -86,14 +87,18 @@ class MatrixDisk:
     def back(self) -> None:
         """The remembered content again, whatever LVM had there."""
         self.driver.shell(GONE, check=False)
+        self._overwrite(self._base)
+        self.driver.ask("reread", paths=[self.device])
+
+    def _overwrite(self, content: Path) -> None:
+        """Put the data of another image into this one, and holes where that one has them."""
         os.truncate(self.image, 0)
-        with self._base.open("rb") as source, self.image.open("r+b") as target:
+        with content.open("rb") as source, self.image.open("r+b") as target:
             target.truncate(spare_disks.DISK_BYTES)
             for begin, end in _data(source.fileno()):
                 source.seek(begin)
                 target.seek(begin)
                 shutil.copyfileobj(_Part(source, end - begin), target)
-        self.driver.ask("reread", paths=[self.device])
 
     def fingerprint(self) -> str:
         self.driver.shell("sync")

@@ -7,7 +7,6 @@ As a program, for the scenarios in extensions/molecule: spare_disks.py plug FOLD
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import socket
@@ -57,20 +56,6 @@ def unplug(node: Path, letter: str, image: Path) -> None:
                 raise
             time.sleep(wait)
     image.unlink(missing_ok=True)
-
-
-def await_closed(image: Path) -> None:
-    """Waits until the node's kernel holds its lock on the image no longer: a worker of udev's may begin late."""
-    deadline = time.monotonic() + 20
-    with image.open("r+b") as stream:
-        while True:
-            try:
-                fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                assert time.monotonic() < deadline, f"{image} stays open"
-                time.sleep(0.05)
-            else:
-                return
 
 
 def fingerprint(image: Path) -> str:
