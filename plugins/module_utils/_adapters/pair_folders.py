@@ -149,21 +149,21 @@ class PersonFolder:
             kept = [descriptor for descriptor, content in zip(written, files.values()) if content]
             self._sync.bring(kept, (_there(folder), self._folder, self._above.pairs))
 
-    def add(self, version: str, name: str, content: bytes, *, placed: bool) -> None:
-        """Put a 0600 file into a version that is not in use yet, and bring it to disk.
-
-        ``placed``: this run filled the version and kept a place there. One that an earlier run began is brought in whole:
-        that run may have been killed before it did so.
-        """
+    def keep(self, version: str) -> None:
+        """Bring a version to disk with everything in it."""
         with self._version(version, "written") as folder, contextlib.ExitStack() as opened:
-            files = [opened.enter_context(_written(_there(folder), name, content, _OVERWRITE))]
-            if placed:
-                self._sync.bring(files, ())
-                return
-            for other in set(os.listdir(_there(folder))) - {name}:
-                files.append(os.open(other, READ, dir_fd=folder))
-                opened.callback(os.close, files[-1])
+            files = [os.open(name, READ, dir_fd=_there(folder)) for name in os.listdir(_there(folder))]
+            for descriptor in files:
+                opened.callback(os.close, descriptor)
             self._sync.bring(files, (_there(folder), self._folder, self._above.pairs))
+
+    def add(self, version: str, name: str, content: bytes) -> None:
+        """Put a 0600 file into a version that is not in use yet, and bring its content to disk.
+
+        Its name is there already if ``fill`` kept a place for it; else ``keep`` has to follow.
+        """
+        with self._version(version, "written") as folder, _written(_there(folder), name, content, _OVERWRITE) as descriptor:
+            self._sync.bring([descriptor], ())
 
     def turn(self, version: str) -> None:
         """Make a version the current one, in a single step."""

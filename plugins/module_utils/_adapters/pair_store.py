@@ -66,14 +66,20 @@ class PairStore:
             person.fill(version, {**key, _RECORD: record, _CERTIFICATE: b""})
         self._placed.add((name, version))
 
+    def keep(self, name: str, version: str) -> None:
+        """Bring to disk what an earlier run prepared: it may have been killed between writing and bringing it there."""
+        with self._owned(name) as person:
+            person.keep(version)
+
     def install(self, name: str, version: str, certificate_pem: str) -> None:
         """Complete a version with its certificate, which is then on disk, and make it the present pair in one step.
 
         ``settle`` brings that step to disk and removes the older pair, which until then survives a loss of power.
         """
         with self._owned(name) as person:
-            content, placed = certificate_pem.encode("ascii"), (name, version) in self._placed
-            person.add(version, _CERTIFICATE, content, placed=placed)
+            person.add(version, _CERTIFICATE, certificate_pem.encode("ascii"))
+            if (name, version) not in self._placed:
+                person.keep(version)
             person.turn(version)
             self._seen[name] = version
             self._make_links(name, person)

@@ -66,6 +66,9 @@ class SecretPairs:
             data[f"{version}.key"] = key_pem
         self._write(name, present, {**data, f"{version}.json": record})
 
+    def keep(self, name: str, version: str) -> None:
+        """Nothing: what the server has accepted is kept."""
+
     def install(self, name: str, version: str, certificate_pem: str) -> None:
         """Make a prepared version the present pair; all others go in the same write."""
         old, _present = self._data_of(name)

@@ -54,6 +54,9 @@ class Pairs(Protocol):
     def prepare(self, name: str, version: str, key_pem: Optional[bytes], record: bytes) -> None:
         """Bring a key and the request made with it to disk. There is no key where the person made the request."""
 
+    def keep(self, name: str, version: str) -> None:
+        """Bring to disk what an earlier run prepared and may not have brought there."""
+
     def install(self, name: str, version: str, certificate_pem: str) -> None:
         """Complete a prepared version and make it the present pair, in one step."""
 

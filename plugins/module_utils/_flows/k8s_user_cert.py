@@ -116,7 +116,7 @@ class UserCertFlow:
         calls: dict[str, Callable[[Step], Optional[Facts]]] = {
             planning.DISCARD: self._discard,
             planning.KEYS: self._make_key,
-            planning.REQUEST: self._desk.create,
+            planning.REQUEST: self._ask,
             planning.APPROVE: self._desk.approve,
             planning.INSTALL: self._install,
             planning.CLEAN: self._clean,
@@ -172,6 +172,13 @@ class UserCertFlow:
         self._desk.attempts[step.entry] = attempt
         if not self._wanted.local:
             self._desk.hurry(step, approve=self._wanted.approve == "auto")
+
+    def _ask(self, step: Step) -> Optional[Facts]:
+        """Create the request. The run that began it may have been killed before its key was on disk, which comes first."""
+        job = self._jobs[step.entry]
+        if job.attempt is not None and step.entry not in self._desk.objects:
+            self._out.pairs.keep(job.person.name, job.attempt.version)
+        return self._desk.create(step)
 
     def _key_for(self, job: Job) -> tuple[bytes, KeyFacts]:
         if self._wanted.keeps_keys and job.pair.key is not None:

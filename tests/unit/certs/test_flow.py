@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections import Counter
 from typing import Any, Optional
 
@@ -358,6 +359,27 @@ def test_a_killed_run_is_continued_and_not_repeated(world: World, stage: str, re
     assert len({line["credential_id"] for line in world.ledger()}) == len(world.ledger()) == (4 if renewing else 2)
     world.api.calls.clear()
     assert not world.run("anna", "bert").changed and world.api.calls == []
+
+
+def test_what_a_killed_run_prepared_is_on_disk_before_its_request_leaves(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_request = forbid("POST", REQUESTS)
+    world.api.on_write.append(no_request)
+    world.killed_run("keys", "anna")
+    world.api.on_write.remove(no_request)
+    brought, fsync, sent = set(), os.fsync, []
+
+    def noting(descriptor: int) -> None:
+        fsync(descriptor)
+        brought.add(os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")))
+
+    def looking(method: str, path: str, _obj: dict[str, Any]) -> None:
+        if method == "POST" and path.startswith(REQUESTS):
+            sent.append(set(brought))
+
+    monkeypatch.setattr(os, "fsync", noting)
+    world.api.on_write.append(looking)
+    assert world.run("anna")["anna"].error is None
+    assert len(sent) == 1 and {"tls.key", "request.json", "anna", ".pairs"} <= sent[0]
 
 
 def test_a_renewal_that_comes_before_the_clean_up_withdraws_the_request_of_the_present_pair(world: World) -> None:

@@ -118,7 +118,11 @@ def test_what_must_not_be_lost_is_on_disk_in_time(tmp_path: Path, monkeypatch: p
     del pairs
     brought.clear()
     needed = {path.replace(V1, V2) for path in key | needed}
-    store(tmp_path).install("anna", V2, "certificate")
+    again = store(tmp_path)
+    again.keep("anna", V2)
+    assert {path.replace(V1, V2) for path in key} <= brought
+    brought.clear()
+    again.install("anna", V2, "certificate")
 
 
 def test_a_file_where_a_link_belongs_is_refused(tmp_path: Path) -> None:
