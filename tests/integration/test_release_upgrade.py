@@ -13,6 +13,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ ENTITIES = ("mon.", "mgr.a", "osd.0", "osd.1", "client.admin")
 DAEMONS = ("rook-ceph-mgr-a", "rook-ceph-mon-a", "rook-ceph-osd-0", "rook-ceph-osd-1")
 # What the upgrade says it waits for after it has asked for the new Ceph.
 ASKED = "All daemons run the new Ceph"
+# What a deployment does when all is written.
+WAITS = "Look until there is something new to tell"
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,14 @@ class Told:
     changed: list[str]
     failed: str
     shown: list[Any]
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A playbook that runs, and the tasks that have changed something by now."""
+
+    process: subprocess.Popen[str]
+    changed: list[str]
 
 
 @dataclass(frozen=True)
@@ -103,22 +114,34 @@ class Old:
             [one["msg"] for _name, one in tasks if str(one.get("action")).endswith("debug") and "msg" in one],
         )
 
-    def play_and_kill(self, book: str, task: str) -> list[str]:
-        """Run a playbook until a task begins, then kill it; the names of the tasks that had changed something."""
-        command = [str(LAB), "exec", "--", *self.command(book)]
+    def begin(self, book: str, task: str, *, old: bool = False) -> Begun:
+        """Start a playbook and come back when a task of it begins."""
+        command = [str(LAB), "exec", "--", *self.command(book, old=old)]
         environment = {**os.environ, **ansible_env(), "ANSIBLE_STDOUT_CALLBACK": "default", "PYTHONUNBUFFERED": "1"}
         run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True)
         assert run.stdout is not None
-        changed, name = [], ""
+        changed, name, lines = [], "", []
         for line in run.stdout:
+            lines.append(line)
             name = line[line.index("[") + 1 : line.rindex("]")] if line.startswith("TASK [") else name
             changed += [_plain(name)] if line.startswith("changed:") else []
             if task in name:
                 break
-        assert run.poll() is None, "it ended before it could be killed"
-        os.killpg(run.pid, signal.SIGKILL)
-        run.wait(30)
-        return changed
+        assert run.poll() is None, f"it ended before {task}: {''.join(lines[-20:])}"
+        return Begun(run, changed)
+
+    def play_and_kill(self, book: str, task: str, *, old: bool = False) -> list[str]:
+        """Run a playbook until a task begins, then kill it; the names of the tasks that had changed something."""
+        begun = self.begin(book, task, old=old)
+        os.killpg(begun.process.pid, signal.SIGKILL)
+        begun.process.wait(30)
+        return begun.changed
+
+    def restart_the_api_server(self) -> None:
+        """It ends, is away for a moment, and comes back with what etcd has."""
+        os.kill(int(self.ceph.daemon("kube-apiserver")), signal.SIGKILL)
+        time.sleep(3)
+        subprocess.run([str(LAB), "up", "--only", "control-plane"], check=True, capture_output=True, timeout=120)
 
     def keys(self) -> dict[str, str]:
         """The key of each daemon and of the administrator, by Ceph's own word."""
@@ -154,15 +177,22 @@ def _plain(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Old]:
-    """Rook 1.20.4 with what it takes for Ceph 20.2.2: a monitor, a manager, an OSD on each node."""
+    """Rook 1.20.4 with what it takes for Ceph 20.2.2: a monitor, a manager, an OSD on each node.
+
+    The first run that makes it is killed, and while the second one waits for Ceph the API server is started anew.
+    """
     before = downloads.rook_before()
     with lab_of_its_own("control-plane", "nodes", "ceph") as lab:
         for node in ("node1", "node2"):
             disk = "$(lsblk -dpno NAME,SERIAL | awk '/DISK1$/ {print $1}')"
             lab.exec("ssh", node, f"vgcreate -qq -y upg {disk} && lvcreate -qq -y -l 100%FREE -n osd upg")
         made = Old(lab, Ceph(lab), tmp_path_factory.mktemp("upgrade"), before)
-        told = made.play("deploy_rook", old=True)
-        assert told.status == 0, told.failed
+        killed = made.play_and_kill("deploy_rook", WAITS, old=True)
+        assert killed, "nothing was done before it was killed"
+        begun = made.begin("deploy_rook", WAITS, old=True)
+        made.restart_the_api_server()
+        output, _nothing = begun.process.communicate(timeout=600)
+        assert begun.process.returncode == 0, output
         yield made
 
 

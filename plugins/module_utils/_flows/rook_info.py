@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Callable, Optional, Protocol
 
 from .._core import pool
-from .._core.errors import BadInput
+from .._core.errors import BackendFailed, BadInput
 from .._core.plan import Plan, Stage
 from .._core.ports import Clock, KubeApi, get_or_none, list_or_nothing
 from .._core.run import Outcome, Run
@@ -19,6 +19,8 @@ from .._rook.osds import read_osds
 _PREPARE = "app=rook-ceph-osd-prepare"
 _OSD = "rook-ceph-osd"
 _OSDS = {"labelSelector": f"app={_OSD}"}
+# How long an API server may be away in seconds.
+_AWAY = 120.0
 _TELL_EVERY = 15.0
 _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 # Kinds whose presence decides what may be rendered.
@@ -156,7 +158,7 @@ class RookInfoFlow:
         """Until it is healthy, until there is something new to tell, or until the time is over."""
         wanted, begun = self._wanted, self._clock.seconds()
         while True:
-            witnesses = self._witnesses()
+            witnesses = self._witnesses_of_a_server_that_returns(begun + wanted.wait_timeout)
             self._found.cluster = witnesses.cluster
             self._found.health = health.judge(witnesses, wanted.rules)
             waited = self._clock.seconds() - begun
@@ -169,6 +171,22 @@ class RookInfoFlow:
             if self._is_news(waited):
                 return
             self._clock.sleep(wanted.interval)
+
+    def _witnesses_of_a_server_that_returns(self, until: float) -> health.Witnesses:
+        """One look. A server that is started anew is waited for; for its first seconds it knows neither logins nor rights."""
+        gone_since: Optional[float] = None
+        while True:
+            try:
+                return self._witnesses()
+            except BackendFailed as exc:
+                now, status = self._clock.seconds(), exc.facts.get("status")
+                away = isinstance(status, int) and (status in (0, 429) or status >= 500)
+                if not away and not (gone_since is not None and status in (401, 403)):
+                    raise
+                gone_since = now if gone_since is None else gone_since
+                if now + self._wanted.interval > min(until, gone_since + _AWAY):
+                    raise
+                self._clock.sleep(self._wanted.interval)
 
     def _is_news(self, waited: float) -> bool:
         """Whether the caller wants to show the line now; some lines count and are new at every look."""

@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 import pytest
-from ansible_collections.kubestead.platform.plugins.module_utils._core.errors import BadInput
+from ansible_collections.kubestead.platform.plugins.module_utils._core.errors import BackendFailed, BadInput
 from ansible_collections.kubestead.platform.plugins.module_utils._core.ports import Clock
 from ansible_collections.kubestead.platform.plugins.module_utils._core.run import Run
 from ansible_collections.kubestead.platform.plugins.module_utils._flows.rook_info import RookInfoFlow
@@ -34,11 +34,32 @@ PARAMS: dict[str, Any] = {
 }
 
 
+class Server(FakeKubeApi):
+    """One that answers nothing but ``refusal`` while there is one."""
+
+    refusal: Optional[int] = None
+
+    def refuse(self, status: Optional[int]) -> None:
+        self.refusal = status
+
+    def call(self, method: str, path: str, *rest: Any, **options: Any) -> Any:
+        self._look(path)
+        return super().call(method, path, *rest, **options)
+
+    def list_all(self, path: str, *rest: Any, **options: Any) -> Any:
+        self._look(path)
+        return super().list_all(path, *rest, **options)
+
+    def _look(self, path: str) -> None:
+        if self.refusal is not None:
+            raise BackendFailed(f"Could not read {path}.", status=self.refusal)
+
+
 class World:
     """The API, the logs and the clock; ``at`` are changes of the API at a second."""
 
     def __init__(self) -> None:
-        self.api = FakeKubeApi()
+        self.api = Server()
         self.seconds = 0.0
         self.at: dict[float, Callable[[], object]] = {}
         self.log = ""
@@ -91,6 +112,24 @@ def test_it_waits_until_it_is_healthy(world: World) -> None:
     world.at = {20.0: world.ready}
     told = world.run(wait_timeout=60)["ceph"]
     assert (told["healthy"], told["expired"], world.seconds) == (True, False, 20.0)
+
+
+@pytest.mark.parametrize("status", [0, 429, 500, 503])
+def test_a_server_that_is_started_anew_is_waited_for(world: World, status: int) -> None:
+    world.progress("one")
+    world.api.refusal = status
+    # It is there again, and after that it knows us again.
+    world.at = {20.0: lambda: world.api.refuse(403), 30.0: lambda: world.api.refuse(None), 40.0: world.ready}
+    assert world.run(wait_timeout=60)["ceph"]["healthy"]
+    assert world.seconds == 40.0
+
+
+@pytest.mark.parametrize(("status", "wait", "seconds"), [(0, 0, 0), (403, 60, 0), (0, 30, 30), (0, 600, 120)])
+def test_a_server_that_stays_away_or_refuses_is_an_error(world: World, status: int, wait: int, seconds: int) -> None:
+    world.api.refuse(status)
+    with pytest.raises(BackendFailed):
+        world.run(wait_timeout=wait)
+    assert world.seconds == seconds
 
 
 def test_news_are_told_while_waiting(world: World) -> None:
