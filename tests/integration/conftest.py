@@ -23,9 +23,9 @@ LAB = ROOT / "tests" / "lab" / "lab"
 # The lab whose `lab exec` runs these tests, if one does: entering it once more would cost every command half a second.
 _INSIDE = os.environ.get("KUBESTEAD_LAB_NAME", "") if "KUBESTEAD_LAB_DIR" in os.environ else "outside"
 MODULE_MAIN = Path(__file__).with_name("module_main.py")
-# Files that bring up a lab of their own, those that work on the nodes of the lab that all share, and the others, on its servers.
-# They mostly wait for slow kernels, so two groups run side by side (pytest -n 2), the largest first.
-_IN_OWN_LABS = ("test_node_", "test_release_", "test_site")
+# Files that bring up a second lab, one that brings up a third, those that work on the nodes of the lab that all share, and the
+# others, on its servers. They mostly wait, so three groups run side by side (pytest -n 3), also on two cores.
+_IN_OWN_LABS = ("test_node_", "test_site")
 _ON_NODES = ("test_disk_", "test_lab", "test_lvm_", "test_molecule", "test_rook_")
 
 
@@ -36,12 +36,14 @@ class Groups(LoadScopeScheduling):
         name = Path(nodeid.partition("::")[0]).name
         if name.startswith(_IN_OWN_LABS):
             return "own labs"
+        if name.startswith("test_release_"):
+            return "releases"
         return "nodes" if name.startswith(_ON_NODES) else "servers"
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
-    """What `-n 2` deals by."""
+    """What `-n 3` deals by."""
     return Groups(config, log)
 
 
@@ -117,11 +119,11 @@ def lab() -> Lab:
 
 
 @contextmanager
-def lab_of_its_own(*parts: str) -> Iterator[Lab]:
-    """A lab beside the other one, of these parts or of all, that begins with nothing in it and ends with the block."""
+def lab_of_its_own(*parts: str, suffix: str = "") -> Iterator[Lab]:
+    """A lab beside the others, of these parts or of all, that begins with nothing in it and ends with the block."""
     with pytest.MonkeyPatch.context() as patch:
         # Another name lets two checkouts test on one machine.
-        patch.setenv("KUBESTEAD_LAB_NAME", os.environ.get("KUBESTEAD_FRESH_LAB_NAME", "kubestead-fresh"))
+        patch.setenv("KUBESTEAD_LAB_NAME", os.environ.get("KUBESTEAD_FRESH_LAB_NAME", "kubestead-fresh") + suffix)
         only = ["--only", ",".join(parts)] if parts else []
         subprocess.run([str(LAB), "reset", *only], check=True, timeout=2400)
         try:

@@ -182,7 +182,7 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Old]:
     The first run that makes it is killed, and while the second one waits for Ceph the API server is started anew.
     """
     before = downloads.rook_before()
-    with lab_of_its_own("control-plane", "nodes", "ceph") as lab:
+    with lab_of_its_own("control-plane", "nodes", "ceph", suffix="-old") as lab:
         for node in ("node1", "node2"):
             disk = "$(lsblk -dpno NAME,SERIAL | awk '/DISK1$/ {print $1}')"
             lab.exec("ssh", node, f"vgcreate -qq -y upg {disk} && lvcreate -qq -y -l 100%FREE -n osd upg")
