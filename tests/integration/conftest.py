@@ -26,7 +26,7 @@ MODULE_MAIN = Path(__file__).with_name("module_main.py")
 # Files that bring up a second lab, one that brings up a third, those that work on the nodes of the lab that all share, and the
 # others, on its servers. They mostly wait, so three groups run side by side (pytest -n 3), also on two cores.
 _IN_OWN_LABS = ("test_node_", "test_site")
-_ON_NODES = ("test_disk_", "test_lab", "test_lvm_", "test_molecule", "test_rook_")
+_ON_NODES = ("test_disk_", "test_lab", "test_lvm_", "test_rook_")
 
 
 class Groups(LoadScopeScheduling):
