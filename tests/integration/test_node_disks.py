@@ -121,8 +121,8 @@ def test_a_disk_that_two_hosts_show_is_refused(place: Place, tmp_path: Path) -> 
     """Two arrays of one UUID stand for a shared LUN: their world wide names are equal."""
     inventory, book = place.lab.env["KUBESTEAD_LAB_INVENTORY"], tmp_path / "shared.yml"
     book.write_text(BATCHES.replace("serial: 1", "serial: 2"), encoding="utf-8")
-    options = "--level=linear --force --raid-devices=1 --uuid=11111111:22222222:33333333:44444444 --run"
-    make = f"modprobe linear; mdadm -q --create /dev/md127 {options} /dev/ubdc </dev/null"
+    options = "--level=raid1 --force --raid-devices=1 --uuid=11111111:22222222:33333333:44444444 --run"
+    make = f"modprobe raid1; mdadm -q --create /dev/md127 {options} /dev/ubdc </dev/null"
     disks = [{"id": "shared", "match": {"wwn": "md.11111111-2222-2222-3333-333344444444"}}]
     groups = [{"name": "kst-bulk", "disks": ["shared"], "split": 1}]
     place.lab.exec("ansible", "-i", inventory, "kubestead_nodes", "-m", "raw", "-a", make)

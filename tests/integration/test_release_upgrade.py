@@ -33,7 +33,8 @@ ENTITIES = ("mon.", "mgr.a", "osd.0", "osd.1", "client.admin")
 DAEMONS = ("rook-ceph-mgr-a", "rook-ceph-mon-a", "rook-ceph-osd-0", "rook-ceph-osd-1")
 # What the upgrade says it waits for after it has asked for the new Ceph.
 ASKED = "All daemons run the new Ceph"
-# What a deployment does when all is written.
+# What a deployment does when it writes the CephCluster, and when all is written.
+WRITES = "The cluster and what stands on it"
 WAITS = "Look until there is something new to tell"
 
 
@@ -187,7 +188,7 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Old]:
             disk = "$(lsblk -dpno NAME,SERIAL | awk '/DISK1$/ {print $1}')"
             lab.exec("ssh", node, f"vgcreate -qq -y upg {disk} && lvcreate -qq -y -l 100%FREE -n osd upg")
         made = Old(lab, Ceph(lab), tmp_path_factory.mktemp("upgrade"), before)
-        killed = made.play_and_kill("deploy_rook", WAITS, old=True)
+        killed = made.play_and_kill("deploy_rook", WRITES, old=True)
         assert killed, "nothing was done before it was killed"
         begun = made.begin("deploy_rook", WAITS, old=True)
         made.restart_the_api_server()

@@ -202,6 +202,12 @@ class LvmCephDiskFlow:
 
     def _expect_blank(self, step: Step, job: DiskJob) -> None:
         found = self._look_again(step, job)
+        for _look in range(_LOOKS):
+            # While udev reads a disk, the kernel cannot forget the partitions of the table that was erased.
+            if found.verdict != model.IN_USE:
+                break
+            self._blocks.pause()
+            found = self._look_again(step, job)
         if found.verdict != model.BLANK:
             raise _changed(step, found)
 

@@ -26,6 +26,10 @@ pytestmark = [pytest.mark.nodes, pytest.mark.slow, pytest.mark.timeout(1800)]
 NODE, LEAVER = "node1", "node2"
 NEW = "NODE1-NEW"
 GROUP, VOLUME = "stead_fast", "/dev/stead_fast/osd1"
+# Copies on different OSDs, so that one node can hold them all when the other has left.
+POOLS = [
+    {"name": "ceph-block", "replicas": 2, "failure_domain": "osd", "storage_class": {"name": "ceph-block", "default": True}}
+]
 REPLACE = {"kubestead_replace_host": NODE, "kubestead_replace_disk": "first"}
 
 
@@ -163,7 +167,7 @@ def test_a_node_whose_copies_do_not_fit_elsewhere_is_refused(repair: Repair) -> 
 
 
 def test_a_node_leaves_with_its_disks(repair: Repair) -> None:
-    given: dict[str, Any] = {"kubestead_remove_host": LEAVER}
+    given: dict[str, Any] = {"kubestead_remove_host": LEAVER, "rook_cluster_block_pools": POOLS}
     given["kubestead_purge_consent"] = repair.module("rook_osd", nodes=[LEAVER])["error"]["consent"]
     refused = repair.play("remove_node", **given)
     assert refused.status != 0
