@@ -31,7 +31,7 @@ def each(
     queue = iter(things)
     first = list(islice(queue, max(1, concurrency)))
     work = _Work(chain(first, queue), call, stop_on_error=stop_on_error)
-    threads = [threading.Thread(target=work.go_on) for _ in first]
+    threads = [threading.Thread(target=work.go_on) for _worker in first]
     running = 0
     try:
         for thread in threads:
