@@ -241,8 +241,7 @@ class _WatchState:
             now = time.monotonic()
             self._refused_since = self._refused_since or now
             return now - self._refused_since < _STARTING
-        lasting = not isinstance(status, int) or (400 <= status < 500 and status != 429)
-        return (self._opened or self.forgotten) and not lasting
+        return (self._opened or self.forgotten) and error.is_passing
 
 
 def _headers(login: KubeLogin) -> Any:

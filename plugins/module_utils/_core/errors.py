@@ -53,6 +53,12 @@ class BackendFailed(CollError):
 
     code = "backend_failed"
 
+    @property
+    def is_passing(self) -> bool:
+        """Whether a server that starts or is busy answers so: not at all (status 0), with 429, or with 5xx."""
+        status = self.facts.get("status")
+        return isinstance(status, int) and (status in (0, 429) or status >= 500)
+
 
 class Denied(BackendFailed):
     """The server knows who asks and says no."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Optional
+from typing import Any, Callable, Optional, Union
 
 from .._core.errors import BackendFailed, CollError, Conflict, Refused
 from .._core.plan import Plan, Stage, Step
@@ -141,6 +141,8 @@ class LvmCephDiskFlow:
         for pvid in job.unlist:
             self._commands.write(commands.unlist(pvid))
         self._blocks.zero(path, [Region(0, MARK_SIZE)])
+        # While udev reads the disk, the kernel cannot forget the partitions of the table that was erased.
+        self._comes_true(lambda: not self._shown(job))
         self._expect_blank(step, job)
 
     def _blank(self, step: Step, job: DiskJob) -> None:
@@ -173,20 +175,31 @@ class LvmCephDiskFlow:
         """
         if job.there and not self._is_shown(job):
             self._commands.write(commands.show_partitions(job.device.path))
-        if not any(self._is_right(job, look) for look in range(_LOOKS)):
+        if not self._comes_true(lambda: self._is_right(job)):
             told = "is not where it was written to" if job.there else "is still known to the kernel"
             raise BackendFailed(
                 f"{step.target} {told}.", hint="Is udev running on the node, and is nothing else at work on the disk?"
             )
 
-    def _is_right(self, job: PartitionJob, look: int) -> bool:
-        if look:
-            self._blocks.pause()
+    def _comes_true(self, question: Callable[[], bool]) -> bool:
+        """Asks until the answer is yes or the looks are used up: after a write, kernel and udev need a moment."""
+        for look in range(_LOOKS):
+            if look:
+                self._blocks.pause()
+            if question():
+                return True
+        return False
+
+    def _is_right(self, job: PartitionJob) -> bool:
         return self._is_shown(job) == job.there and (not job.there or self._blocks.appear(job.path))
 
     def _is_shown(self, job: PartitionJob) -> bool:
+        return (job.start, job.size) in self._shown(job)
+
+    def _shown(self, job: Union[DiskJob, PartitionJob]) -> set[tuple[int, int]]:
+        """Where the kernel has partitions of the disk now."""
         device = self._reader.device(job.device)
-        return device is not None and (job.start, job.size) in {(part.start, part.size) for part in device.partitions}
+        return {(part.start, part.size) for part in device.partitions} if device is not None else set()
 
     def _prepare(self, step: Step, job: DiskJob) -> None:
         if self._reader.is_zeroed(job.device, job.places):
@@ -202,12 +215,6 @@ class LvmCephDiskFlow:
 
     def _expect_blank(self, step: Step, job: DiskJob) -> None:
         found = self._look_again(step, job)
-        for _look in range(_LOOKS):
-            # While udev reads a disk, the kernel cannot forget the partitions of the table that was erased.
-            if found.verdict != model.IN_USE:
-                break
-            self._blocks.pause()
-            found = self._look_again(step, job)
         if found.verdict != model.BLANK:
             raise _changed(step, found)
 

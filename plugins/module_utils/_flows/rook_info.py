@@ -179,9 +179,8 @@ class RookInfoFlow:
             try:
                 return self._witnesses()
             except BackendFailed as exc:
-                now, status = self._clock.seconds(), exc.facts.get("status")
-                away = isinstance(status, int) and (status in (0, 429) or status >= 500)
-                if not away and not (gone_since is not None and status in (401, 403)):
+                now = self._clock.seconds()
+                if not exc.is_passing and (gone_since is None or exc.facts.get("status") not in (401, 403)):
                     raise
                 gone_since = now if gone_since is None else gone_since
                 if now + self._wanted.interval > min(until, gone_since + _AWAY):
