@@ -70,6 +70,11 @@ def show_partitions(path: str) -> Argv:
     return "partx", "--update", path
 
 
+def forget_partitions(path: str) -> Argv:
+    """Lets the kernel forget the partitions of a table that is gone; fails while one of them is in use."""
+    return "partx", "--delete", path
+
+
 def activate(volumes: Sequence[str]) -> Argv:
     """Brings the device nodes of volumes, named ``group/volume``."""
     return ("lvchange", "--activate", "y", *volumes)

@@ -141,8 +141,9 @@ class LvmCephDiskFlow:
         for pvid in job.unlist:
             self._commands.write(commands.unlist(pvid))
         self._blocks.zero(path, [Region(0, MARK_SIZE)])
-        # While udev reads the disk, the kernel cannot forget the partitions of the table that was erased.
-        self._comes_true(lambda: not self._shown(job))
+        # udev lets the kernel read the table that is gone, but only once, and in vain while it looks at a partition itself.
+        if not self._comes_true(lambda: not self._shown(job)):
+            self._commands.write(commands.forget_partitions(path))
         self._expect_blank(step, job)
 
     def _blank(self, step: Step, job: DiskJob) -> None:

@@ -254,6 +254,14 @@ def test_partitions_that_the_kernel_does_not_show_are_shown() -> None:
     assert not run(node, params).changed
 
 
+def test_partitions_that_the_kernel_goes_on_showing_after_an_erase_are_forgotten() -> None:
+    node, params = carved()
+    node.disks["ubdb"].clings = True
+    absent = {**params, "state": "absent", "consent": consent(node, params)}
+    assert run(node, absent).actions()["data1"] == "removed"
+    assert node.written[-1] == ("partx", "--delete", "/dev/ubdb")
+
+
 def _partition(node: FakeNode) -> None:
     node.disks["ubdb"].guid = node.disks["ubdb"].guid or OTHER
     _foreign_partition(node)

@@ -46,6 +46,9 @@ class FakeDisk:
     guid: str = ""
     parts: list[Part] = field(default_factory=list)
     shown: bool = True
+    # Whether the kernel goes on showing the partitions of a table that is erased, and those that it shows so.
+    clings: bool = False
+    stale: list[Part] = field(default_factory=list)
 
     def lay_table(self) -> None:
         """The bytes and signatures of the partition table."""
@@ -188,7 +191,7 @@ class FakeNode:
 
     def _partitions(self, kname: str) -> dict[str, tuple[int, int]]:
         disk = self.disks[kname]
-        parts = disk.parts if disk.shown else []
+        parts = (disk.parts if disk.shown else []) or disk.stale
         return {f"{kname}{number}": (part[0], part[1]) for number, part in enumerate(parts, 1) if part[1]}
 
     def zero(self, path: str, regions: Sequence[Region]) -> None:
@@ -264,7 +267,9 @@ class FakeNode:
         if any(args[1] in group.paths for group in self.groups.values()):
             raise BackendFailed(f"{args[1]} is busy")
         self.disks[args[1][5:]].signatures.clear()
-        self.disks[args[1][5:]].parts.clear()
+        disk = self.disks[args[1][5:]]
+        disk.stale = list(disk.parts) if disk.clings else []
+        disk.parts.clear()
         self.physical.pop(args[1], None)
 
     def _sfdisk(self, args: list[str]) -> None:
@@ -284,8 +289,13 @@ class FakeNode:
         disk.lay_table()
 
     def _partx(self, args: list[str]) -> None:
+        disk = self.disks[args[1][5:]]
+        if args[0] == "--delete":
+            assert not disk.parts
+            disk.stale.clear()
+            return
         assert args[0] == "--update"
-        self.disks[args[1][5:]].shown = True
+        disk.shown = True
 
     def _vgchange(self, args: list[str]) -> None:
         new, rest = _tags(args, "--addtag")
