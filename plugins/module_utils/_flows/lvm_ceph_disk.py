@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Callable, Optional, Union
@@ -143,7 +144,8 @@ class LvmCephDiskFlow:
         self._blocks.zero(path, [Region(0, MARK_SIZE)])
         # udev lets the kernel read the table that is gone, but only once, and in vain while it looks at a partition itself.
         if not self._comes_true(lambda: not self._shown(job)):
-            self._commands.write(commands.forget_partitions(path))
+            with contextlib.suppress(BackendFailed):  # what is there is seen now
+                self._commands.write(commands.forget_partitions(path))
         self._expect_blank(step, job)
 
     def _blank(self, step: Step, job: DiskJob) -> None:
