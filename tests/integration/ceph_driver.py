@@ -5,9 +5,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, TypeVar
@@ -80,6 +84,16 @@ class Ceph:
         """The process number of one of the lab's daemons."""
         rows = subprocess.run([str(LAB), "status"], text=True, capture_output=True, check=False).stdout.splitlines()
         return next(row.split()[3] for row in rows if row.split()[1] == name)
+
+    @contextmanager
+    def operator_asleep(self) -> Iterator[None]:
+        """Nothing is done in Rook's place meanwhile."""
+        operator = int(self.daemon("rook-stand-in"))
+        os.kill(operator, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(operator, signal.SIGCONT)
 
     def log(self, name: str) -> str:
         """The log of one of the lab's daemons."""

@@ -23,10 +23,14 @@ LAB = ROOT / "tests" / "lab" / "lab"
 # The lab whose `lab exec` runs these tests, if one does: entering it once more would cost every command half a second.
 _INSIDE = os.environ.get("KUBESTEAD_LAB_NAME", "") if "KUBESTEAD_LAB_DIR" in os.environ else "outside"
 MODULE_MAIN = Path(__file__).with_name("module_main.py")
-# Files that bring up a second lab, one that brings up a third, those that work on the nodes of the lab that all share, and the
+# Files that share a second lab, those that bring up a third one, those that work on the nodes of the lab that all share, and the
 # others, on its servers. They mostly wait, so three groups run side by side (pytest -n 3), also on two cores.
-_IN_OWN_LABS = ("test_node_", "test_site")
-_ON_NODES = ("test_disk_", "test_lab", "test_lvm_", "test_rook_")
+_GROUPS = {
+    "second lab": ("test_site",),
+    "third lab": ("test_node_", "test_release_"),
+    "nodes": ("test_disk_", "test_lab", "test_lvm_", "test_rook_"),
+}
+THIRD = "-third"
 
 
 class Groups(LoadScopeScheduling):
@@ -34,11 +38,7 @@ class Groups(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         name = Path(nodeid.partition("::")[0]).name
-        if name.startswith(_IN_OWN_LABS):
-            return "own labs"
-        if name.startswith("test_release_"):
-            return "releases"
-        return "nodes" if name.startswith(_ON_NODES) else "servers"
+        return next((group for group, begins in _GROUPS.items() if name.startswith(begins)), "servers")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -135,7 +135,7 @@ def lab_of_its_own(*parts: str, suffix: str = "") -> Iterator[Lab]:
 @pytest.fixture(scope="module")
 def fresh_lab() -> Iterator[Lab]:
     """A lab of its own that ends with the module's tests."""
-    with lab_of_its_own() as lab:
+    with lab_of_its_own(suffix=THIRD) as lab:
         yield lab
 
 

@@ -24,7 +24,7 @@ import yaml
 
 from integration import downloads
 from integration.ceph_driver import Ceph
-from integration.conftest import LAB, Lab, ansible_env, lab_of_its_own
+from integration.conftest import LAB, THIRD, Lab, ansible_env, lab_of_its_own
 
 pytestmark = [pytest.mark.nodes, pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -183,15 +183,16 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Old]:
     The first run that makes it is killed, and while the second one waits for Ceph the API server is started anew.
     """
     before = downloads.rook_before()
-    with lab_of_its_own("control-plane", "nodes", "ceph", suffix="-old") as lab:
+    with lab_of_its_own("control-plane", "nodes", "ceph", suffix=THIRD) as lab:
         for node in ("node1", "node2"):
             disk = "$(lsblk -dpno NAME,SERIAL | awk '/DISK1$/ {print $1}')"
             lab.exec("ssh", node, f"vgcreate -qq -y upg {disk} && lvcreate -qq -y -l 100%FREE -n osd upg")
         made = Old(lab, Ceph(lab), tmp_path_factory.mktemp("upgrade"), before)
-        killed = made.play_and_kill("deploy_rook", WRITES, old=True)
-        assert killed, "nothing was done before it was killed"
-        begun = made.begin("deploy_rook", WAITS, old=True)
-        made.restart_the_api_server()
+        with made.ceph.operator_asleep():
+            killed = made.play_and_kill("deploy_rook", WRITES, old=True)
+            assert killed, "nothing was done before it was killed"
+            begun = made.begin("deploy_rook", WAITS, old=True)
+            made.restart_the_api_server()
         output, _nothing = begun.process.communicate(timeout=600)
         assert begun.process.returncode == 0, output
         yield made

@@ -8,10 +8,8 @@ The tests follow one another: each begins where the one before it ended.
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
-import signal
 import subprocess
 import time
 from pathlib import Path
@@ -218,13 +216,9 @@ def test_a_device_that_rook_skips_is_missed(site: Site, applied: SiteRun) -> Non
 
 def test_an_old_status_is_not_believed(site: Site, applied: SiteRun) -> None:  # noqa: ARG001
     ceph = Ceph(site.lab)
-    operator = int(ceph.daemon("rook-stand-in"))
-    os.kill(operator, signal.SIGSTOP)
-    try:
+    with ceph.operator_asleep():
         time.sleep(3)
         told = ceph.gate(max_status_age=2)
-    finally:
-        os.kill(operator, signal.SIGCONT)
     assert not told["healthy"]
     assert "s old: the operator does not run" in told["problems"][0]
 

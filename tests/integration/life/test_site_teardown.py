@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from integration.ceph_driver import Ceph
 from integration.conftest import LAB, MODULE_MAIN, ROOT, ModuleRun, ansible_env, call_in
 from integration.plays import PlayRun
 from integration.site_books import Books
@@ -176,7 +177,7 @@ def test_a_run_that_is_killed_is_finished_by_the_next_as_a_check_run_foretold(si
     foretold = site.play("teardown_rook", "--check", **options)
     assert foretold.status == 0, foretold.failures()
     assert site.get("cephblockpool", "-n", NS)
-    kill_when_the_pool_is_gone(site)
+    kill_while_the_pool_goes(site)
     assert site.get(*CLUSTER)
     done = site.play("teardown_rook", **options)
     assert done.status == 0, done.failures()
@@ -187,24 +188,26 @@ def test_a_run_that_is_killed_is_finished_by_the_next_as_a_check_run_foretold(si
     assert {action for _kind, _name, action in entries(done, DISKS_GO)} == {"removed"}
 
 
-def kill_when_the_pool_is_gone(site: Site) -> None:
-    """The module as the playbook runs it, ended at once: no process of Ansible's is there to go on."""
+def kill_while_the_pool_goes(site: Site) -> None:
+    """The module as the playbook runs it, ended while it waits: the operator is asleep, so the pool cannot go."""
     arguments = {"kubeconfig": site.lab.env["KUBECONFIG"], "confirm": "rook-ceph", "consumers": [CLAIM]}
     environment = {**os.environ, "PYTHONPATH": str(ROOT / ".cache" / "collections")}
     command, quiet = [str(LAB), "exec", "--", sys.executable, str(MODULE_MAIN)], subprocess.DEVNULL
-    run = subprocess.Popen(
-        command, env=environment, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, text=True, start_new_session=True
-    )
-    assert run.stdin is not None
-    run.stdin.write(json.dumps({"module": "rook_teardown", "arguments": arguments}))
-    run.stdin.close()
-    deadline = time.monotonic() + 300
-    while site.get("cephblockpool", "-n", NS):
-        assert run.poll() is None, "the run ended before the pool was gone"
-        assert time.monotonic() < deadline, "the pool stays"
-        time.sleep(0.1)
-    os.killpg(run.pid, signal.SIGKILL)
-    run.wait(30)
+    with Ceph(site.lab).operator_asleep():
+        run = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, text=True, start_new_session=True
+        )
+        assert run.stdin is not None
+        run.stdin.write(json.dumps({"module": "rook_teardown", "arguments": arguments}))
+        run.stdin.close()
+        deadline = time.monotonic() + 300
+        goes = ("get", "cephblockpool", "-n", NS, "-o", "jsonpath={.items[*].metadata.deletionTimestamp}")
+        while not site.lab.kubectl(*goes).stdout:
+            assert run.poll() is None, "the run ended before the pool was to go"
+            assert time.monotonic() < deadline, "the pool stays"
+            time.sleep(0.1)
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait(30)
 
 
 def test_afterwards_the_nodes_are_blank_and_a_second_run_changes_nothing(site: Site, consents: dict[str, Any]) -> None:
