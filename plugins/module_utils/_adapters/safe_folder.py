@@ -80,8 +80,9 @@ def open_source(path: str) -> int:
             target = walk.link(name)
             if target is None:
                 return os.open(name, READ, dir_fd=walk.descriptor)
-            rest = join("/", *walk.real, target)
-            walk.restart()
+            rest = target
+            if target.startswith("/"):
+                walk.restart()
     finally:
         os.close(walk.descriptor)
 
