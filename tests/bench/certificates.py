@@ -150,7 +150,7 @@ def measured(number: int, rounds: int, folder: Path, signer: str) -> dict[str, d
 
 def main() -> None:
     """Measure and print."""
-    from measure import LOGS, ROOT, Row, table
+    from measure import ROOT, Row, fresh_disk, table
 
     sys.path.insert(0, str(ROOT / "tests" / "lab"))
     from kubestead_lab.default_signer import default_signer
@@ -158,9 +158,8 @@ def main() -> None:
 
     rows: list[Row] = []
     lines: list[str] = []
-    folder = LOGS / f"certificates-{os.getpid()}"
 
-    def compare(number: int, rounds: int, signer: str) -> None:
+    def compare(folder: Path, number: int, rounds: int, signer: str) -> None:
         best = measured(number, rounds, folder, signer)
         bare_seconds, told = best["bare"]["seconds"], best["ours"]
         what = "issue" if signer == "fast" else "issue, default signer"
@@ -173,16 +172,14 @@ def main() -> None:
         )
         lines.append(f"{what}, {number} certificates: {told['seconds'] / bare_seconds:.2f} × the bare client")
 
-    try:
+    with fresh_disk() as folder:
         for number in SIZES:
-            compare(number, ROUNDS if number <= 1000 else 1, "fast")
+            compare(folder, number, ROUNDS if number <= 1000 else 1, "fast")
         if SLOWLY:
             with default_signer(lab_from(os.environ, ROOT)):
                 measured(2, 1, folder, "warming up")  # it takes some seconds to begin
                 for number in SLOWLY:
-                    compare(number, 1, "default")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+                    compare(folder, number, 1, "default")
     print(table("Certificates: key, request, approval, certificate, files", rows))
     print()
     print("\n".join(lines))

@@ -7,8 +7,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
@@ -53,6 +55,25 @@ def timed(
     if done.returncode != 0:
         raise SystemExit(f"{title}: ended with {done.returncode}; see {log}")
     return seconds, done.stdout
+
+
+@contextmanager
+def fresh_disk(gibibytes: int = 4) -> Iterator[Path]:
+    """The top of a new ext4 file system with a journal. What a machine has may have none, and then every file that was removed
+    in the last minutes makes the next one slower: the rounds of a benchmark would measure those before them.
+    """
+    LOGS.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=LOGS) as place:
+        image, top = Path(place) / "disk.img", Path(place) / "disk"
+        top.mkdir()
+        with image.open("wb") as file:
+            file.truncate(gibibytes << 30)
+        subprocess.run(["mkfs.ext4", "-q", "-F", str(image)], check=True)
+        subprocess.run(["mount", "-o", "loop", str(image), str(top)], check=True)
+        try:
+            yield top
+        finally:
+            subprocess.run(["umount", "--lazy", str(top)], check=True)
 
 
 def table(title: str, rows: Sequence[Row]) -> str:

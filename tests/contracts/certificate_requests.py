@@ -28,7 +28,7 @@ class CertificateRequestContract:
     @pytest.fixture
     def attempt(self) -> requests.Attempt:
         keys, mark = Keys(), uuid.uuid4().hex[:12]
-        key = keys.make("ecdsa-p256")
+        key = keys.make("ecdsa-p256")[0]
         facts = keys.inspect(key)
         assert facts is not None
         return requests.Attempt(

@@ -212,7 +212,7 @@ def test_a_certificate_that_is_not_what_was_asked_is_refused_and_the_old_pair_st
 
 def test_a_request_of_their_own_becomes_a_certificate_of_theirs(team: Team) -> None:
     keys = Keys()
-    key = keys.make("ecdsa-p384")
+    key = keys.make("ecdsa-p384")[0]
     csr = keys.sign(key, Person(team.anna, ("team-red",)))
     done = team.runner.run({"name": team.anna, "groups": ["team-red"], "csr": csr})
     assert done.errors() == [] and "key_path" not in done[team.anna]

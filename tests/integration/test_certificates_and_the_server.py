@@ -138,7 +138,7 @@ def short_login(folder: Path, user: str, end: float) -> tuple[str, str]:
     """A client certificate by the lab's CA that ends in a moment, and its key."""
     ca = x509.load_pem_x509_certificate((folder / "ca.crt").read_bytes())
     ca_key: Any = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
-    key_pem = Keys().make("ecdsa-p256")
+    key_pem = Keys().make("ecdsa-p256")[0]
     key: Any = serialization.load_pem_private_key(key_pem, None)
     begin, until = (datetime.datetime.fromtimestamp(moment, datetime.timezone.utc) for moment in (end - 600, end))
     builder = x509.CertificateBuilder().subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, user)]))

@@ -208,7 +208,7 @@ def test_a_request_for_cluster_admins_in_our_name_is_never_approved(world: World
     keys = Keys()
     from ansible_collections.kubestead.platform.plugins.module_utils._certs.wanted import Person
 
-    theirs = keys.sign(keys.make("ecdsa-p256"), Person(world.anna, ("kubeadm:cluster-admins",)))
+    theirs = keys.sign(keys.make("ecdsa-p256")[0], Person(world.anna, ("kubeadm:cluster-admins",)))
     (entry,) = world.drive(world.anna, swap={"request": base64.b64encode(theirs.encode()).decode()})
     assert "the signing request is another one" in entry["error"]["msg"]
     assert world.requests()[0]["status"] == {}

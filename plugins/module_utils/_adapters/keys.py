@@ -42,12 +42,16 @@ class Keys:
 
     def __init__(self, passphrase: Optional[str] = None) -> None:
         self._passphrase = None if passphrase is None else passphrase.encode("utf-8")
+        self._made: dict[bytes, Any] = {}
         if self._passphrase is not None and not 1 <= len(self._passphrase) <= _LONGEST_PASSPHRASE:
             raise BadInput(f"key_passphrase has to have 1 to {_LONGEST_PASSPHRASE} bytes.")
 
-    def make(self, key_type: str) -> bytes:
-        """A new private key as PKCS#8 PEM."""
-        return self._encoded(_MAKERS[key_type](), sealed=self._passphrase is not None)
+    def make(self, key_type: str) -> tuple[bytes, KeyFacts]:
+        """A new private key as PKCS#8 PEM, and what may be known of it. ``sign`` then need not read it again, once."""
+        key, sealed = _MAKERS[key_type](), self._passphrase is not None
+        key_pem = self._encoded(key, sealed=sealed)
+        self._made[key_pem] = key
+        return key_pem, KeyFacts(key_type, public_key_hash(key.public_key()), sealed)
 
     def seal(self, key_pem: bytes) -> bytes:
         """A stored key as this run stores keys: the same, or encrypted."""
@@ -61,7 +65,7 @@ class Keys:
 
     def sign(self, key_pem: bytes, person: Person) -> str:
         """A signing request for a person, as PEM."""
-        key, _encrypted = self._load(key_pem)
+        key = self._made.pop(key_pem, None) or self._load(key_pem)[0]
         builder = x509.CertificateSigningRequestBuilder().subject_name(subject_name(person))
         signed: Any = builder.sign(key, _digest(key))  # type: ignore[arg-type]
         return str(signed.public_bytes(serialization.Encoding.PEM).decode("ascii"))

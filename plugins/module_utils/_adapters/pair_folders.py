@@ -211,10 +211,13 @@ def _there(found: Optional[T]) -> T:
 def _written(folder: int, name: str, content: bytes, flags: int) -> Iterator[int]:
     """A file with that content, still open, so that it can be brought to disk together with others."""
     descriptor = os.open(name, flags, 0o600, dir_fd=folder)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(content)
-        stream.flush()
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
         yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _turn(folder: int, name: str, target: str, path: str) -> None:

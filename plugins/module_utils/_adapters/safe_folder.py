@@ -27,6 +27,10 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _MAX_LINKS = 20
+_HINTS = {
+    errno.EPERM: "Giving a file to another user or group needs root (become: true).",
+    errno.ENOTDIR: "A part of the path is not a folder.",
+}
 
 
 @dataclass(frozen=True)
@@ -248,20 +252,23 @@ def absolute(path: str) -> str:
     return abspath(path)
 
 
-@contextlib.contextmanager
-def explained(path: str, deed: str) -> Iterator[None]:
+class explained:  # noqa: N801 - a context manager, named as contextlib's are; as a function it takes three times as long
     """Turn what the system says into one sentence that names the file. A missing file is left to the caller."""
-    try:
-        yield
-    except FileNotFoundError as exc:
-        raise BackendFailed(f"{path} could not be {deed}: a folder on the way vanished.") from exc
-    except OSError as exc:
-        hint = ""
-        if exc.errno == errno.EPERM:
-            hint = "Giving a file to another user or group needs root (become: true)."
-        elif exc.errno == errno.ENOTDIR:
-            hint = "A part of the path is not a folder."
-        raise BackendFailed(f"{path} could not be {deed}: {os.strerror(exc.errno or 0)}.", hint=hint) from exc
+
+    def __init__(self, path: str, deed: str) -> None:
+        self._path = path
+        self._deed = deed
+
+    def __enter__(self) -> None:
+        """Nothing has failed yet."""
+
+    def __exit__(self, _kind: object, exc: Optional[BaseException], _trace: object) -> None:
+        if not isinstance(exc, OSError):
+            return
+        told, hint = os.strerror(exc.errno or 0), _HINTS.get(exc.errno or 0, "")
+        if isinstance(exc, FileNotFoundError):
+            told = "a folder on the way vanished"
+        raise BackendFailed(f"{self._path} could not be {self._deed}: {told}.", hint=hint) from exc
 
 
 @cache

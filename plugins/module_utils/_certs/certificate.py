@@ -172,8 +172,3 @@ def _moment(certificate: Any, attribute: str) -> int:
     aware = getattr(certificate, f"{attribute}_utc", None)  # cryptography >= 42; the naive one is deprecated there
     moment = aware if aware is not None else getattr(certificate, attribute).replace(tzinfo=datetime.timezone.utc)
     return int(moment.timestamp())
-
-
-def rfc3339(moment: int) -> str:
-    """A moment as Kubernetes writes it: ``2026-01-31T00:00:00Z``."""
-    return datetime.datetime.fromtimestamp(moment, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -8,7 +8,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .certificate import BACKDATE, TOLERANCE, Certificate, rfc3339
+from .._core.window import rfc3339
+from .certificate import BACKDATE, TOLERANCE, Certificate
 from .wanted import Person
 
 

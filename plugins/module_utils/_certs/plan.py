@@ -10,13 +10,14 @@ from typing import Any, Optional, Union
 
 from .._core.errors import CollError
 from .._core.plan import Plan, Stage, Step, Verdict, entry_key
-from .certificate import Certificate, Unreadable, read_certificate, rfc3339
+from .._core.window import rfc3339
+from .certificate import Certificate, Unreadable, read_certificate
 from .due import reason_due
 from .holders import Holders, held_already, new_names
 from .ledger import line_of, still_valid
 from .pair import Pair
 from .refusals import key_unreadable, not_ours, unsuccessful, wrong_login
-from .request import USER_ANNOTATION, USER_LABEL, Attempt, Standing, differences, standing, user_label
+from .request import USER_LABEL, Attempt, Standing, differences, standing, user_label
 from .wanted import Person, Wanted, optional_text
 
 KIND = "certificate"
@@ -92,8 +93,7 @@ def decide(wanted: Wanted, seen: Seen) -> Decision:
     by_user = _by_user(seen.requests)
     items = []
     for person in wanted.people:
-        objects = by_user.get(user_label(person.name), ())
-        mine = tuple(obj for obj in objects if _user_of(obj) == person.name)
+        mine = by_user.get(user_label(person.name), ())
         items.append(_present(person, wanted, seen, mine) if person.present else _absent(person, seen, mine))
     stages = tuple(Stage(name, tuple(step for item in items for at, step in item.steps if at == name)) for name in STAGES)
     plan = Plan(
@@ -109,10 +109,6 @@ def _by_user(objects: tuple[Obj, ...]) -> dict[str, tuple[Obj, ...]]:
     for obj in objects:
         found.setdefault(str((obj["metadata"].get("labels") or {}).get(USER_LABEL)), []).append(obj)
     return {label: tuple(same) for label, same in found.items()}
-
-
-def _user_of(obj: Obj) -> object:
-    return (obj["metadata"].get("annotations") or {}).get(USER_ANNOTATION)
 
 
 def _present(person: Person, wanted: Wanted, seen: Seen, objects: tuple[Obj, ...]) -> _Item:

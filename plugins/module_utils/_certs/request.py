@@ -23,7 +23,6 @@ except ImportError:  # said in words by need("cryptography") before any of this 
 
 USER_LABEL = "kubestead.platform/user"
 LABEL_LIMIT = 63
-USER_ANNOTATION = USER_LABEL  # a label cannot hold every user name
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,6 @@ def object_of(attempt: Attempt) -> dict[str, Any]:
         "metadata": {
             "name": attempt.object_name,
             "labels": {USER_LABEL: user_label(attempt.user)},
-            "annotations": {USER_ANNOTATION: attempt.user},
         },
         "spec": _spec_of(attempt),
     }

@@ -60,5 +60,5 @@ def moment(text: object, where: str, *, whole_day: bool = False) -> int:
 
 
 def rfc3339(seconds: int) -> str:
-    """Such as ``2027-01-31T18:00:00Z``."""
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """A moment as Kubernetes writes it: ``2027-01-31T18:00:00Z``."""
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat()[: len("2027-01-31T18:00:00")] + "Z"

@@ -21,8 +21,8 @@ class CertApi(KubeApi, Protocol):
 class KeyMaker(Protocol):
     """Private keys, signing requests, randomness."""
 
-    def make(self, key_type: str) -> bytes:
-        """A new private key as PEM, as this run stores keys."""
+    def make(self, key_type: str) -> tuple[bytes, KeyFacts]:
+        """A new private key as PEM, as this run stores keys, and what may be known of it."""
 
     def seal(self, key_pem: bytes) -> bytes:
         """A stored key as this run stores keys."""

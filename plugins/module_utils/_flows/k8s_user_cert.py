@@ -14,7 +14,7 @@ from typing import Any, Callable, Optional, Union
 
 from .._certs import ledger as ledger_lines
 from .._certs import plan as planning
-from .._certs.certificate import Certificate, Unreadable, chain_of, objections, read_certificate, rfc3339
+from .._certs.certificate import Certificate, Unreadable, chain_of, objections, read_certificate
 from .._certs.due import reason_due
 from .._certs.holders import new_names
 from .._certs.ledger import shortened
@@ -31,6 +31,7 @@ from .._core.errors import BackendFailed, CollError, Conflict
 from .._core.names import dns_name
 from .._core.plan import Plan, Stage, Step
 from .._core.run import Outcome, Run, each_step
+from .._core.window import rfc3339
 from .cert_ports import Outside
 from .cert_preflight import REQUESTS, Preflight
 from .cert_requests import Obj, RequestDesk
@@ -185,11 +186,7 @@ class UserCertFlow:
             current = self._out.pairs.read(job.person.name).current
             if current is not None and current.key_pem is not None:
                 return self._out.keys.seal(current.key_pem), job.pair.key
-        key_pem = self._out.keys.make(self._wanted.key_type)
-        facts = self._out.keys.inspect(key_pem)
-        if facts is None:
-            raise BackendFailed(f"user {job.person.name!r}: the new key cannot be read back.")
-        return key_pem, facts
+        return self._out.keys.make(self._wanted.key_type)
 
     def _gather(self, stage: Stage) -> Iterator[Outcome]:
         """The certificates of a batch. What was issued is in the ledger before anything else is done with it."""

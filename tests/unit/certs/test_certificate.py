@@ -15,9 +15,9 @@ from ansible_collections.kubestead.platform.plugins.module_utils._certs.certific
     Unreadable,
     objections,
     read_certificate,
-    rfc3339,
 )
 from ansible_collections.kubestead.platform.plugins.module_utils._certs.wanted import Person
+from ansible_collections.kubestead.platform.plugins.module_utils._core.window import rfc3339
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -33,7 +33,7 @@ from .conftest import NOW
 ANNA = Person("anna", ("team-blue", "team-red"), 600)
 START = int(NOW.timestamp())
 KEYS = Keys()
-KEY = KEYS.make("ecdsa-p256")
+KEY = KEYS.make("ecdsa-p256")[0]
 FACTS = KEYS.inspect(KEY)
 assert FACTS is not None
 

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.kubestead.platform.plugins.module_utils._certs import ledger
-from ansible_collections.kubestead.platform.plugins.module_utils._certs.certificate import BACKDATE, Certificate, rfc3339
+from ansible_collections.kubestead.platform.plugins.module_utils._certs.certificate import BACKDATE, Certificate
 from ansible_collections.kubestead.platform.plugins.module_utils._certs.due import reason_due
 from ansible_collections.kubestead.platform.plugins.module_utils._certs.pair import KeyFacts, Pair
 from ansible_collections.kubestead.platform.plugins.module_utils._certs.wanted import Person
+from ansible_collections.kubestead.platform.plugins.module_utils._core.window import rfc3339
 from hypothesis import given
 from hypothesis import strategies as st
 

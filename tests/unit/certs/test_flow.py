@@ -211,7 +211,7 @@ def swap(world: World, **spec: Any) -> None:
         if method == "POST" and path.startswith(REQUESTS):
             world.api.after_write.remove(replace)
             world.api.drop(path)
-            meta = {name: obj["metadata"][name] for name in ("labels", "annotations")}
+            meta = {"labels": obj["metadata"]["labels"]}
             world.api.put(path, {**obj, "metadata": meta, "spec": {**obj["spec"], **spec}})
 
     world.api.after_write.append(replace)
@@ -257,7 +257,7 @@ def foreign(world: World, name: str = "theirs", **spec: Any) -> str:
         path,
         {
             **ours,
-            "metadata": {"labels": meta["labels"], "annotations": {"kubestead.platform/user": "anna"}},
+            "metadata": {"labels": meta["labels"]},
             "spec": {**ours["spec"], "username": "mallory", **spec},
         },
     )

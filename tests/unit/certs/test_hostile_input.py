@@ -31,7 +31,7 @@ from .conftest import World, wanted
 
 KEYS = Keys()
 PERSON = Person("anna", ("red",))
-KEY = KEYS.make("ecdsa-p256")
+KEY = KEYS.make("ecdsa-p256")[0]
 REQUEST = KEYS.sign(KEY, PERSON)
 CERTIFICATE = CsrSigner(FakeKubeApi()).issue(
     {"request": base64.b64encode(REQUEST.encode()).decode(), "expirationSeconds": 3600}

@@ -17,7 +17,7 @@ PERSON = Person("anna", ("team-blue", "team-red"))
 
 @pytest.mark.parametrize("key_type", ["ecdsa-p256", "ecdsa-p384", "ed25519", "rsa-2048", "rsa-3072"])
 def test_a_key_signs_a_request_that_is_ours(key_type: str) -> None:
-    key = KEYS.make(key_type)
+    key = KEYS.make(key_type)[0]
     assert key.startswith(b"-----BEGIN PRIVATE KEY-----\n")
     facts = KEYS.inspect(key)
     assert facts is not None and facts.key_type == key_type

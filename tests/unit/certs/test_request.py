@@ -26,7 +26,7 @@ from .conftest import wanted
 
 ANNA = Person("anna", ("team-blue", "team-red"), 3600)
 KEYS = Keys()
-KEY = KEYS.make("ecdsa-p256")
+KEY = KEYS.make("ecdsa-p256")[0]
 FACTS = KEYS.inspect(KEY)
 assert FACTS is not None
 ATTEMPT = requests.Attempt(
