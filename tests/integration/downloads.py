@@ -20,6 +20,10 @@ from kubestead_lab.settings import ROOK_BEFORE, lab_from
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".cache" / "javascript"
 CLIENT = "@kubernetes/client-node@1.4.0"
+# A connection on which nothing comes is given up after 30 s and made anew; npm would wait for 5 minutes.
+NPM_INSTALL = (
+    "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-timeout=30000", "--fetch-retries=4",
+)  # fmt: skip
 
 
 def signature_tools() -> None:
@@ -36,7 +40,7 @@ def javascript_client() -> Path:
         if not wanted.is_file() or wanted.read_text() != CLIENT:
             if shutil.which("npm") is None:
                 install(("javascript",), FOLDER / "npm.log")
-            command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(FOLDER), CLIENT]
+            command = [*NPM_INSTALL, "--prefix", str(FOLDER), CLIENT]
             subprocess.run(command, check=True, capture_output=True, timeout=600)
             wanted.write_text(CLIENT)
     return FOLDER
