@@ -70,7 +70,7 @@ def stock(folder: Path, number: int) -> list[Row]:
         "people": number,
         "folder": str(target),
         "prefix": f"stock{os.getpid()}-{number}-",
-        "first_uid": 400_000 + os.getpid() % 1000 * 1000 + number,
+        "first_uid": 2_000_000 + os.getpid() % 1000 * 1000 + number,  # beyond those of the bare client
         "ansible_python_interpreter": str(stock_python()),
     }
     command = ["ansible-playbook", str(ROOT / "tests/bench/stock_onboard.yml"), "-e", json.dumps(variables)]
