@@ -6,11 +6,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 from pathlib import Path
 
-from measure import LOGS, ROOT, Row, table, timed
+from measure import ROOT, Row, fresh_disk, table, timed
 from prepare import stock_python
 
 SIZES = [int(word) for word in os.environ.get("BENCH_PEOPLE", "20 200").split()]
@@ -85,14 +84,10 @@ def stock(folder: Path, number: int) -> list[Row]:
 
 def main() -> None:
     """Measure and print."""
-    folder = LOGS / f"people-{os.getpid()}"
-    folder.mkdir(parents=True, mode=0o700)
     rows: list[Row] = []
-    try:
+    with fresh_disk() as folder:
         for number in SIZES:
             rows += [*bare(folder, number), *ours(folder, number), *stock(folder, number)]
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     print(table("Onboarding: account, key, certificate, kubeconfig, rights, login", rows))
     print()
     for number in SIZES:
