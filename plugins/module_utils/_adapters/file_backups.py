@@ -10,7 +10,7 @@ from posixpath import dirname, join
 from typing import Optional
 
 from .._core.ports import StoredFile
-from .safe_folder import Rules, destination, explained
+from .safe_folder import Folders, Rules, explained
 from .secret_file import SecretFiles
 
 _STAMP = r"\.(\d{8}T\d{6}Z)(?:-(\d{1,6}))?\.backup"
@@ -21,6 +21,7 @@ class FileBackups:
 
     def __init__(self, store: SecretFiles) -> None:
         self._store = store
+        self._folders = Folders()
 
     def keep(self, path: str, old: StoredFile, stamp: str, *, count: int, owner: Optional[str] = None) -> str:
         """Keep an old content under the time ``stamp``, and at most ``count`` in all; the path of the new one."""
@@ -44,7 +45,7 @@ class FileBackups:
     def _names(self, path: str, owner: Optional[str]) -> list[str]:
         """The backups of a file, oldest first."""
         found: list[tuple[str, int, str]] = []
-        with explained(path, "backed up"), destination(path, Rules.of(owner, None)) as (folder, name):
+        with explained(path, "backed up"), self._folders.destination(path, Rules.of(owner, None)) as (folder, name):
             rule = re.compile(re.escape(name) + _STAMP, re.ASCII)
             for each in os.listdir(folder):
                 match = rule.fullmatch(each)

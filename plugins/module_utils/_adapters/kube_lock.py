@@ -17,10 +17,11 @@ import os
 import secrets
 import time
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, Optional
 
 from .._core.errors import Conflict
-from .safe_folder import READ, Rules, destination, explained
+from .safe_folder import READ, Folders, Rules, explained
 
 _BIRTH = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _RECORD_BYTES = 4096
@@ -29,10 +30,11 @@ _ENDED = ("Z", "X")
 
 
 class KubeconfigLocks:
-    """Takes and frees locks. Holds no state, so it may be used from several threads."""
+    """Takes and frees locks. May be used from several threads."""
 
     def __init__(self, *, patience: float = 10.0) -> None:
         self._patience = patience
+        self._folders = Folders()
 
     @contextlib.contextmanager
     def hold(self, path: str, *, owner: Optional[str] = None, group: Optional[str] = None) -> Iterator[None]:
@@ -40,7 +42,7 @@ class KubeconfigLocks:
         lock = f"{path}.lock"
         with contextlib.ExitStack() as stack:
             with explained(lock, "made"):
-                folder, name = stack.enter_context(destination(lock, Rules.of(owner, group, create=True)))
+                folder, name = stack.enter_context(self._folders.destination(lock, Rules.of(owner, group, create=True)))
                 self._take(folder, name, lock)
             try:
                 yield
@@ -67,7 +69,7 @@ def _create(folder: int, name: str) -> bool:
     descriptor = os.open(temporary, _BIRTH, 0o600, dir_fd=folder)
     try:
         with os.fdopen(descriptor, "wb") as stream:
-            stream.write(json.dumps(_record(os.getpid())).encode("ascii"))
+            stream.write(_own_record(os.getpid()))
         os.link(temporary, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
     except FileExistsError:
         return False
@@ -115,6 +117,12 @@ def is_stale(content: bytes) -> bool:
     if record.get("boot") != now["boot"]:
         return True
     return bool(record.get("pids") == now["pids"] and record.get("start") != now["start"])
+
+
+@cache
+def _own_record(pid: int) -> bytes:
+    """Our own record, as it is stored; a process keeps it for life."""
+    return json.dumps(_record(pid)).encode("ascii")
 
 
 def _record(pid: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Optional
 
 from .._core.errors import CollError
 from .kube_lock import is_stale
-from .safe_folder import READ, Rules, destination, explained, lstat, opened_folder, resolved
+from .safe_folder import READ, Folders, Rules, explained, lstat, opened_folder, resolved
 
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.tmp", re.DOTALL)
 # What stands beside a kubeconfig under its name: its lock and its backups.
@@ -27,6 +27,9 @@ _RECORD_BYTES = 4096
 
 class Leftovers:
     """Finds and removes them. A write takes milliseconds, so what is older than a minute belongs to nobody alive."""
+
+    def __init__(self) -> None:
+        self._folders = Folders()
 
     def find(self, paths: Iterable[tuple[str, Optional[str]]]) -> Mapping[str, bool]:
         """Those of the paths (each with the owner its file is to have) that have leftovers, and whether old ones."""
@@ -50,7 +53,7 @@ class Leftovers:
         rules = Rules.of(owner, None)
         with explained(path, "tidied up"):
             for place in _places(path):
-                with destination(place, rules) as (folder, name):
+                with self._folders.destination(place, rules) as (folder, name):
                     _sweep(folder, name, rules)
 
 

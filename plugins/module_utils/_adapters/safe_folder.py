@@ -15,6 +15,7 @@ import grp
 import os
 import pwd
 import stat
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -27,6 +28,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _MAX_LINKS = 20
+_MOST_KEPT = 64
 _HINTS = {
     errno.EPERM: "Giving a file to another user or group needs root (become: true).",
     errno.ENOTDIR: "A part of the path is not a folder.",
@@ -65,12 +67,46 @@ def opened_folder(path: str, rules: Rules) -> Iterator[int]:
         os.close(walk.descriptor)
 
 
-@contextlib.contextmanager
-def destination(path: str, rules: Rules) -> Iterator[tuple[int, str]]:
-    """The folder of a file to be written, as a descriptor, and the file's name in it."""
-    target = absolute(path)
-    with opened_folder(dirname(target), rules) as folder:
-        yield folder, basename(target)
+class Folders:
+    """Folders on the way to files, kept open for the next file in the same one. Safe to use from several threads.
+
+    A kept one is used as long as its path leads to it; else the way is walked, and everything on it checked, again.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, Optional[int]], int] = {}
+        self._closing = contextlib.ExitStack()
+        weakref.finalize(self, self._closing.close)
+
+    @contextlib.contextmanager
+    def destination(self, path: str, rules: Rules) -> Iterator[tuple[int, str]]:
+        """The folder of a file to be written, as a descriptor, and the file's name in it."""
+        target = absolute(path)
+        folder = dirname(target)
+        kept = self._kept.get((folder, rules.uid))
+        if kept is not None and _leads_to(folder, kept, rules):
+            yield kept, basename(target)
+            return
+        with opened_folder(folder, rules) as opened:
+            if len(self._kept) < _MOST_KEPT:
+                self._keep(folder, rules, os.dup(opened))
+            yield opened, basename(target)
+
+    def _keep(self, folder: str, rules: Rules, descriptor: int) -> None:
+        self._closing.callback(os.close, descriptor)
+        self._kept[folder, rules.uid] = descriptor
+
+
+def _leads_to(path: str, descriptor: int, rules: Rules) -> bool:
+    """Whether a path still leads to an open folder; raises Refused when others may meanwhile change what is in it."""
+    try:
+        there, kept = os.stat(path), os.fstat(descriptor)
+    except OSError:
+        return False
+    if (there.st_dev, there.st_ino) != (kept.st_dev, kept.st_ino):
+        return False
+    _check_folder(path, kept, rules, last=True)
+    return True
 
 
 def open_source(path: str) -> int:

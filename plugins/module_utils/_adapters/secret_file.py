@@ -20,9 +20,9 @@ from .._core.errors import Refused
 from .._core.ports import StoredFile
 from .safe_folder import (
     READ,
+    Folders,
     Rules,
     absolute,
-    destination,
     explained,
     give,
     group_name,
@@ -40,7 +40,7 @@ _OF_THE_CONTENT = ("security.capability", "security.evm", "security.ima", "trust
 
 
 class SecretFiles:
-    """Reads, writes and removes secret files. Holds no state, so it may be used from several threads.
+    """Reads, writes and removes secret files. May be used from several threads.
 
     ``owner`` and ``group`` are names or numeric ids; left out, an existing file keeps its own and a new one gets ours.
     With ``follow_links``, a destination that is a link made by root or by ourselves means the file it leads to.
@@ -48,6 +48,7 @@ class SecretFiles:
 
     def __init__(self, *, follow_links: bool = False) -> None:
         self._follow = follow_links
+        self._folders = Folders()
 
     def read(self, path: str) -> Optional[bytes]:
         """The content of a file that the task itself names as a source; None when there is none.
@@ -97,7 +98,7 @@ class SecretFiles:
     def append(self, path: str, line: bytes, *, owner: Optional[str] = None, group: Optional[str] = None) -> None:
         """Add one line to a 0600 file and bring it to disk; lines of parallel writers stay whole."""
         rules = Rules.of(owner, group, create=True)
-        with explained(path, "written"), destination(path, rules) as (folder, name):
+        with explained(path, "written"), self._folders.destination(path, rules) as (folder, name):
             checked(path, folder, name, rules)
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             descriptor = os.open(name, flags, 0o600, dir_fd=folder)
@@ -114,7 +115,7 @@ class SecretFiles:
                 target = resolved(path) if self._follow else path
                 if target != absolute(path):
                     self.remove(target, owner=owner)
-                with destination(path, Rules.of(owner, None)) as (folder, name):
+                with self._folders.destination(path, Rules.of(owner, None)) as (folder, name):
                     os.unlink(name, dir_fd=folder)
                     os.fsync(folder)
             except FileNotFoundError:
@@ -124,12 +125,12 @@ class SecretFiles:
     @contextlib.contextmanager
     def _place(self, path: str, rules: Rules) -> Iterator[tuple[int, str]]:
         """Folder and name of a destination, a link followed where that is asked for."""
-        with destination(path, rules) as (folder, name):
+        with self._folders.destination(path, rules) as (folder, name):
             old = lstat(folder, name) if self._follow else None
             if old is None or not stat.S_ISLNK(old.st_mode):
                 yield folder, name
                 return
-        with destination(resolved(path), rules) as pair:
+        with self._folders.destination(resolved(path), rules) as pair:
             yield pair
 
     def make_folder(self, path: str, *, owner: Optional[str] = None, group: Optional[str] = None) -> None:

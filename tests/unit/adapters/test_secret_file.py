@@ -54,7 +54,7 @@ def test_an_open_folder_further_up_is_refused_unless_it_is_sticky(tmp_path: Path
     STORE.write(str(tmp_path / "up" / "safe" / "key"), b"x")
     (tmp_path / "up").chmod(0o777)
     with pytest.raises(Refused, match=r"up can be written by others \(mode 0777\)"):
-        STORE.write(str(tmp_path / "up" / "safe" / "key"), b"x")
+        SecretFiles().write(str(tmp_path / "up" / "safe" / "key"), b"x")
 
 
 def test_a_folder_of_somebody_else_is_refused_unless_the_file_is_theirs(tmp_path: Path) -> None:
