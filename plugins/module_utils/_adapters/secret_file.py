@@ -125,13 +125,12 @@ class SecretFiles:
     @contextlib.contextmanager
     def _place(self, path: str, rules: Rules) -> Iterator[tuple[int, str]]:
         """Folder and name of a destination, a link followed where that is asked for."""
-        with self._folders.destination(path, rules) as (folder, name):
+        with contextlib.ExitStack() as stack:
+            folder, name = stack.enter_context(self._folders.destination(path, rules))
             old = lstat(folder, name) if self._follow else None
-            if old is None or not stat.S_ISLNK(old.st_mode):
-                yield folder, name
-                return
-        with self._folders.destination(resolved(path), rules) as pair:
-            yield pair
+            if old is not None and stat.S_ISLNK(old.st_mode):
+                folder, name = stack.enter_context(self._folders.destination(resolved(path), rules))
+            yield folder, name
 
     def make_folder(self, path: str, *, owner: Optional[str] = None, group: Optional[str] = None) -> None:
         """Make a folder and its missing parents 0700; an existing one must be as safe as ``write`` wants it."""
