@@ -27,7 +27,7 @@ busy = (-11, -16)  # EAGAIN, EBUSY: how Ceph says "not now"
 
 def say(send, prefix, **arguments):
     code, out, err = send(json.dumps({"prefix": prefix, "format": "json", **arguments}), b"")
-    if code and not (code in busy and prefix in ("osd safe-to-destroy", "osd ok-to-stop")):
+    if code and not (code in busy and prefix in ("osd safe-to-destroy", "osd ok-to-stop", "osd purge")):
         raise RuntimeError("%s: %s" % (prefix, err or os.strerror(abs(code))))
     return json.loads(out) if out.strip() else {}
 
@@ -58,21 +58,18 @@ def mark_out():
 
 def purge(number):
     end = time.monotonic() + 60
-    while True:
+    while number in meant():  # a daemon that is ending may come up again between any two of these steps
         state = osds()[number]
         if state["in"]:
             raise RuntimeError("osd.%d is in, and was not to be" % number)
-        if not state["up"]:
-            break
         if time.monotonic() > end:
-            raise RuntimeError("osd.%d is still up" % number)
-        say(mon, "osd down", ids=[str(number)])
+            raise RuntimeError("osd.%d is %s" % (number, "still up" if state["up"] else "not safe to destroy"))
+        if not state["up"] and number in safe([number]):
+            say(mgr, "osd purge", id=number, yes_i_really_mean_it=True)
+            continue
+        if state["up"]:
+            say(mon, "osd down", ids=[str(number)])
         time.sleep(1)
-    while number not in safe([number]):
-        if time.monotonic() > end:
-            raise RuntimeError("osd.%d is not safe to destroy" % number)
-        time.sleep(1)
-    say(mgr, "osd purge", id=number, yes_i_really_mean_it=True)
     for crash in say(mgr, "crash ls-new"):
         if crash.get("entity_name") == "osd.%d" % number:
             say(mgr, "crash archive", id=crash["crash_id"])
