@@ -152,6 +152,22 @@ def test_an_osd_that_does_not_stop_is_not_purged(world: World) -> None:
     assert 1 in world.ceph.osds
 
 
+def test_an_osd_that_comes_up_between_two_looks_is_purged_when_it_has_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    purged, refused = world.ceph._osd_purge, []
+
+    def while_it_ends(asked: Any) -> Any:
+        if not refused:
+            world.ceph.osds[1].up = 1
+            refused.append(asked["id"])
+        return purged(asked)
+
+    monkeypatch.setattr(world.ceph, "_osd_purge", while_it_ends)
+    assert purge(world, osds=[1], consent=consent(1))["osd.1"] == "removed"
+    assert refused == [1] and 1 not in world.ceph.osds
+
+
 def test_a_node_leaves_with_its_host_in_the_map(world: World) -> None:
     assert purge(world, nodes=["n3"], consent=consent(4, 5)) == {
         "osd.4": "removed",
