@@ -20,7 +20,7 @@ demo: venv ## start the lab and run the whole platform on it: disks, Rook, 25 pe
 test: venv ## static checks, unit, documentation and licence, sanity, and the suites on the lab
 	@$(WITH_VENV) tests/run
 
-unit: venv ## the unit tests only (seconds)
+unit: venv ## the unit tests only (two minutes or less)
 	@$(WITH_VENV) pytest tests/unit
 
 molecule: venv ## the scenario of each role, on the lab

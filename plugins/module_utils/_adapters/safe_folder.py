@@ -75,8 +75,8 @@ class Folders:
 
     def __init__(self) -> None:
         self._kept: dict[tuple[str, Optional[int]], int] = {}
-        self._closing = contextlib.ExitStack()
-        weakref.finalize(self, self._closing.close)
+        self._opened: list[int] = []  # replaced ones too: another thread may still be using them
+        weakref.finalize(self, _close_all, self._opened)
 
     @contextlib.contextmanager
     def destination(self, path: str, rules: Rules) -> Iterator[tuple[int, str]]:
@@ -88,13 +88,16 @@ class Folders:
             yield kept, basename(target)
             return
         with opened_folder(folder, rules) as opened:
-            if len(self._kept) < _MOST_KEPT:
-                self._keep(folder, rules, os.dup(opened))
+            if len(self._opened) < _MOST_KEPT:
+                kept = os.dup(opened)
+                self._opened.append(kept)
+                self._kept[folder, rules.uid] = kept
             yield opened, basename(target)
 
-    def _keep(self, folder: str, rules: Rules, descriptor: int) -> None:
-        self._closing.callback(os.close, descriptor)
-        self._kept[folder, rules.uid] = descriptor
+
+def _close_all(descriptors: list[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _leads_to(path: str, descriptor: int, rules: Rules) -> bool:
@@ -288,7 +291,7 @@ def absolute(path: str) -> str:
     return abspath(path)
 
 
-class explained:  # noqa: N801 - a context manager, named as contextlib's are; as a function it takes three times as long
+class explained:  # noqa: N801 - a context manager, named as contextlib's are; as a generator it takes seven times as long
     """Turn what the system says into one sentence that names the file. A missing file is left to the caller."""
 
     def __init__(self, path: str, deed: str) -> None:

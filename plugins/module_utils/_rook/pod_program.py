@@ -47,7 +47,7 @@ def osds():
 
 def meant():
     there = osds()
-    return [number for number, fsid in asked["osds"] if number in there and there[number]["uuid"] == fsid]
+    return {number: there[number] for number, fsid in asked["osds"] if number in there and there[number]["uuid"] == fsid}
 
 
 def mark_out():
@@ -58,8 +58,10 @@ def mark_out():
 
 def purge(number):
     end = time.monotonic() + 60
-    while number in meant():  # a daemon that is ending may come up again between any two of these steps
-        state = osds()[number]
+    while True:  # a daemon that is ending may come up again between any two of these steps
+        state = meant().get(number)
+        if state is None:
+            break
         if state["in"]:
             raise RuntimeError("osd.%d is in, and was not to be" % number)
         if time.monotonic() > end:

@@ -17,10 +17,10 @@ PERSON = Person("anna", ("team-blue", "team-red"))
 
 @pytest.mark.parametrize("key_type", ["ecdsa-p256", "ecdsa-p384", "ed25519", "rsa-2048", "rsa-3072"])
 def test_a_key_signs_a_request_that_is_ours(key_type: str) -> None:
-    key = KEYS.make(key_type)[0]
+    key, told = KEYS.make(key_type)
     assert key.startswith(b"-----BEGIN PRIVATE KEY-----\n")
     facts = KEYS.inspect(key)
-    assert facts is not None and facts.key_type == key_type
+    assert facts is not None and facts.key_type == key_type and facts == told
     assert request_objections(KEYS.sign(key, PERSON), PERSON, facts.public_key_hash) == ()
 
 
