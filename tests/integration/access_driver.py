@@ -22,9 +22,9 @@ from ansible_collections.kubestead.platform.plugins.module_utils._core.run impor
 from ansible_collections.kubestead.platform.plugins.module_utils._rbac import objects, review
 from ansible_collections.kubestead.platform.plugins.module_utils._rbac.draft import Question
 from ansible_collections.kubestead.platform.plugins.module_utils._rbac.grants import Subject
-from ansible_collections.kubestead.platform.plugins.module_utils._rbac.permissions import Atom
+from ansible_collections.kubestead.platform.plugins.module_utils._rbac.permissions import Atom, Permissions
 from ansible_collections.kubestead.platform.plugins.modules import access_info
-from permission_driver import anywhere, rule
+from permission_driver import anywhere, near, rule
 
 PEOPLE = 12
 MARK = f"access-{os.getpid()}"
@@ -43,8 +43,9 @@ def subject(dice: random.Random) -> dict[str, str]:
     return {"kind": "User", "name": dice.choice(NAMES), "apiGroup": GROUP}
 
 
-def make(api: KubeApiClient, dice: random.Random) -> None:
-    """The namespaces, roles and bindings."""
+def make(api: KubeApiClient, dice: random.Random) -> list[Atom]:
+    """The namespaces, roles and bindings; returns the permissions of the roles."""
+    held: set[Atom] = set()
     for name in NAMESPACES:
         api.call("POST", objects.NAMESPACES, {"metadata": {"name": name, "labels": LABELS}})
     places = ["", *NAMESPACES]
@@ -53,6 +54,7 @@ def make(api: KubeApiClient, dice: random.Random) -> None:
         rules = [rule(dice) for _number in range(dice.randint(1, 3))]
         if place:
             rules = [one for one in rules if "nonResourceURLs" not in one]
+        held |= Permissions.of(rules).atoms
         body = {"metadata": {"name": name, "labels": LABELS}, "rules": rules}
         api.call("POST", objects.role_collection(place), body)
     cluster_roles = [f"{MARK}-role{number}" for number in range(15)] + ["view", "edit", "admin", "gone"]
@@ -65,6 +67,7 @@ def make(api: KubeApiClient, dice: random.Random) -> None:
             "subjects": [subject(dice) for _number in range(dice.randint(0, 3))],
         }
         api.call("POST", objects.collection(place), body)
+    return sorted(held)
 
 
 def asked_of(atom: Atom, namespace: str) -> dict[str, Any]:
@@ -90,9 +93,11 @@ def told_by_server(api: KubeApiClient, person: dict[str, Any], atom: Atom, names
     return bool(api.call("POST", review.SUBJECT_REVIEWS, body)["status"].get("allowed"))
 
 
-def compare(api: KubeApiClient, dice: random.Random, number: int) -> dict[str, Any]:
+def compare(api: KubeApiClient, dice: random.Random, held: list[Atom], number: int) -> dict[str, Any]:
+    """Half of the questions are near what some role permits, so that by no dice nearly all answers are no."""
     people = [{"name": name, "groups": dice.sample(GROUPS, dice.randint(0, 3))} for name in NAMES]
-    drawn = [(anywhere(dice), dice.choice(["", *NAMESPACES])) for _number in range(-(-number // PEOPLE))]
+    atoms = [near(dice, held) if turn % 2 else anywhere(dice) for turn in range(-(-number // PEOPLE))]
+    drawn = [(atom, dice.choice(["", *NAMESPACES])) for atom in atoms]
     questions = [(atom, "" if atom.path else place) for atom, place in drawn]
     time.sleep(1)  # the authorizer learns of new objects within milliseconds
     ours = told_by_us(people, questions)
@@ -113,8 +118,8 @@ def main() -> None:
         api = KubeApiClient.from_kubeconfig(yaml.safe_load(file))
     dice = random.Random(seed)
     try:
-        make(api, dice)
-        print(json.dumps(compare(api, dice, number)))
+        held = make(api, dice)
+        print(json.dumps(compare(api, dice, held, number)))
     finally:
         for kind in (objects.CLUSTER_ROLE_BINDINGS, objects.CLUSTER_ROLES):
             api.call("DELETE", kind, query={"labelSelector": f"kubestead.platform/test={MARK}"})

@@ -74,6 +74,10 @@ class LvmCli:
         script = "".join(f"{words[0]} -qq {' '.join(words[1:])}\n" for words in lines if not any(map(_UNFIT.search, words)))
         self._run(("lvm",), WRITE_TIMEOUT + LINE_TIMEOUT * len(lines), script)
 
+    def settle(self) -> None:
+        """Whoever still waits for a device afterwards finds out himself, hence no error where udev is late or missing."""
+        self._run(("udevadm", "settle", "--timeout=10"), READ_TIMEOUT, "")
+
     def _checked(self, argv: Sequence[str], timeout: float, script: str = "") -> str:
         return self._told(argv, timeout, *self._run(argv, timeout, script))
 

@@ -33,6 +33,9 @@ class Commands(Protocol):
         """Runs commands of LVM one after another in one process. One that fails keeps none from running and is not told:
         what came of them is to be looked at."""
 
+    def settle(self) -> None:
+        """Waits, for ten seconds at most, until udev is done with all that has happened to devices so far."""
+
 
 class Blocks(Protocol):
     """Block devices as the kernel gives them. Raises BackendFailed."""

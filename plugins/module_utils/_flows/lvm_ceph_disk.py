@@ -169,6 +169,8 @@ class LvmCephDiskFlow:
         if not ready or node.tables.get(job.device.kname) != job.table:
             raise _changed(step, found)
         self._commands.write(job.argv, job.script)
+        # Because the disk was written to, udev lets the kernel read the table once more, and the names go and come again.
+        self._commands.settle()
         self._same_disk(step, job, self._reader.device(job.device))
 
     def _check_partition(self, step: Step, job: PartitionJob) -> None:

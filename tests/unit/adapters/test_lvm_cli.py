@@ -51,6 +51,13 @@ def test_a_failure_is_told_in_words(status: int, words: str) -> None:
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize("status", [0, 1, 127])
+def test_udev_is_waited_for_and_nothing_said_where_it_is_late_or_missing(status: int) -> None:
+    cli, asked = answering(status)
+    cli.settle()
+    assert asked == [["udevadm", "settle", "--timeout=10"]]
+
+
 def test_a_command_that_hangs_is_ended_with_its_children() -> None:
     begun = time.monotonic()
     assert run_command(["sh", "-c", "sleep 30 & wait"], 0.2)[0] == 124

@@ -130,6 +130,9 @@ class FakeNode:
             with contextlib.suppress(BackendFailed):
                 self._write(words)
 
+    def settle(self) -> None:
+        """Here everything has its name at once."""
+
     # Blocks
 
     def tables(self) -> Tables:
