@@ -10,7 +10,7 @@ from typing import Any, Callable
 from ansible.errors import AnsibleFilterError
 
 from ..module_utils._core.filters import as_filter, problems_of
-from ..module_utils._rook import cluster, health, helm, manifests, node_remains, plan, upgrade, versions
+from ..module_utils._rook import cluster, health, helm, manifests, node_remains, operators, plan, upgrade, versions
 
 _filter = functools.partial(as_filter, error=AnsibleFilterError)
 
@@ -23,14 +23,13 @@ class FilterModule:
         return {
             "ceph_placement_groups": _filter(health.placement_groups),
             "crds_not_served": _filter(manifests.crds_not_served),
-            "dropped_fields": _filter(cluster.dropped_objects),
             "rook_chart_values": _filter(helm.chart_values),
             "rook_checksum_problems": problems_of(manifests.check_checksums),
             "rook_cluster_plan": _filter(plan.cluster_plan),
             "rook_cluster_problems": problems_of(plan.cluster_plan),
             "rook_data_dir_plan": _filter(node_remains.data_dir_plan),
-            "rook_dry_run": _filter(manifests.split_by_dry_run),
-            "rook_localise": _filter(manifests.localise),
+            "rook_installed_problems": problems_of(operators.check_installed),
+            "rook_known_objects": _filter(manifests.known_objects),
             "rook_manifests": _filter(manifests.operator_manifests),
             "rook_operator_problems": problems_of(manifests.check_install),
             "rook_release": _filter(versions.release_facts),

@@ -23,7 +23,8 @@ description:
   - Changes nothing, and an unhealthy cluster is no failure of the module.
 notes:
   - One look at the health takes two requests, four with O(drivers); a look for O(gather=plan) takes ten, one for
-    O(gather=daemons) takes one. Nothing is asked of the pods.
+    O(gather=operators) two, one for O(gather=daemons) or O(gather=toolbox) one. O(gather=changes) takes two for each object
+    and one for each API version among them. Nothing is asked of the pods.
 extends_documentation_fragment:
   - kubestead.platform.attributes
   - kubestead.platform.attributes.actiongroup_k8s
@@ -34,15 +35,34 @@ options:
   gather:
     description:
       - V(health) judges the cluster. V(plan) reads what a new CephCluster has to be checked against. V(daemons) reads which
-        Rook and which Ceph each daemon is of.
+        Rook and which Ceph each daemon is of. V(operators) reads the Deployments of O(operators), and V(toolbox) the pod to
+        ask Ceph in.
+      - V(changes) asks the server what a server-side apply of O(objects) would change. That is a dry run, which takes the
+        rights to apply them.
     type: list
     elements: str
     choices:
       - health
       - plan
       - daemons
+      - operators
+      - toolbox
+      - changes
     default:
       - health
+  objects:
+    description:
+      - The objects for O(gather=changes), as a list or as the same in JSON.
+    type: json
+    default: "[]"
+  operators:
+    description:
+      - Names of Deployments in O(operator_namespace) for O(gather=operators).
+    type: list
+    elements: str
+    default:
+      - rook-ceph-operator
+      - ceph-csi-controller-manager
   allowed_warnings:
     description:
       - Names of health checks that may stand, such as V(AUTH_INSECURE_KEYS_ALLOWED). Errors, and checks about placement groups
@@ -63,7 +83,7 @@ options:
     default: 300
   wait_timeout:
     description:
-      - Seconds to wait until the cluster is healthy. By default it is looked at once.
+      - Seconds to wait until the cluster is healthy, and until the O(operators) are available. By default there is one look.
     type: int
     default: 0
   interval:
@@ -210,6 +230,59 @@ clusters:
   type: list
   elements: str
   sample: [rook-ceph/rook-ceph]
+changes:
+  description:
+    - Those of O(objects) that a server-side apply would create or change, in the order of O(objects).
+  returned: when O(gather) has V(changes)
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Kind and name.
+      type: str
+    judged:
+      description:
+        - Whether the server could judge it. It cannot while it lacks the namespace or the kind, or when O(objects) change the
+          definition of the kind.
+      type: bool
+    object:
+      description: The object as it was given.
+      type: dict
+dropped:
+  description:
+    - Fields of O(objects) that the server does not know and would drop, each behind the name of its object.
+  returned: when O(gather) has V(changes)
+  type: list
+  elements: str
+  sample: ["CephCluster rook-ceph: spec.mon.cuont"]
+refused:
+  description:
+    - What the server would refuse, and why.
+  returned: when O(gather) has V(changes)
+  type: list
+  elements: str
+operators:
+  description:
+    - The Deployments of O(operators).
+  returned: when O(gather) has V(operators)
+  type: list
+  elements: dict
+  sample:
+    - name: rook-ceph-operator
+      image: docker.io/rook/ceph:v1.20.6
+      available: true
+      problem: ""
+drivers:
+  description:
+    - Names of the storage drivers in O(operator_namespace).
+  returned: when O(gather) has V(operators)
+  type: list
+  elements: str
+toolbox_pod:
+  description:
+    - Name of the newest running pod of the toolbox, or nothing when there is none.
+  returned: when O(gather) has V(toolbox)
+  type: str
 daemons:
   description:
     - The daemons of the cluster, by their Deployments.
@@ -251,7 +324,14 @@ from ..module_utils._core.ports import Clock
 from ..module_utils._flows.rook_info import RookInfoFlow
 
 SPEC: dict[str, dict[str, Any]] = {
-    "gather": {"type": "list", "elements": "str", "choices": ["health", "plan", "daemons"], "default": ["health"]},
+    "gather": {
+        "type": "list",
+        "elements": "str",
+        "choices": ["health", "plan", "daemons", "operators", "toolbox", "changes"],
+        "default": ["health"],
+    },
+    "objects": {"type": "json", "default": "[]"},
+    "operators": {"type": "list", "elements": "str", "default": ["rook-ceph-operator", "ceph-csi-controller-manager"]},
     "allowed_warnings": {"type": "list", "elements": "str", "default": []},
     "drivers": {"type": "list", "elements": "str", "default": []},
     "max_status_age": {"type": "int", "default": 300},

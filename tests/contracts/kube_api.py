@@ -87,6 +87,20 @@ class KubeApiContract:
         api.call("POST", maps, config_map("one"), {"dryRun": "All"})
         assert "one" not in [found["metadata"]["name"] for found in api.list_all(maps).objects]
 
+    def test_an_apply_makes_what_is_missing_and_changes_the_rest(self, api: KubeApi, maps: str) -> None:
+        query = {"fieldManager": "contract", "force": "true"}
+        with pytest.raises(BackendFailed) as caught:
+            api.call("APPLY", f"{NAMESPACES}/no-such-namespace/configmaps/one", config_map("one"), query)
+        assert caught.value.facts["status"] == 404
+        assert api.call("APPLY", f"{maps}/one", config_map("one"), query)["data"] == {"a": "1"}
+        before = api.call("GET", f"{maps}/one")
+        more = {**config_map("one"), "data": {"a": "1", "b": "2"}}
+        judged = api.call("APPLY", f"{maps}/one", more, {**query, "dryRun": "All"})
+        assert judged["data"] == {"a": "1", "b": "2"}
+        assert api.call("GET", f"{maps}/one") == before
+        again = api.call("APPLY", f"{maps}/one", config_map("one"), {**query, "dryRun": "All"})
+        assert {**again, "metadata": {}} == {**before, "metadata": {}}
+
     def test_a_list_selects_by_label(self, api: KubeApi, maps: str) -> None:
         for name, team in (("one", "red"), ("two", "blue"), ("three", "red")):
             api.call("POST", maps, config_map(name, team=team))

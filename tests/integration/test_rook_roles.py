@@ -105,17 +105,12 @@ def test_the_dry_run_does_refuse(rook: Rook) -> None:
 
 
 def test_rooks_manifests_can_be_made_for_other_namespaces_and_a_mirror(rook: Rook) -> None:
-    texts = {name: (rook.folder / name).read_text(encoding="utf-8") for name in versions.release().checksums}
-    documents = [
-        one
-        for text in texts.values()
-        for one in yaml.load_all(manifests.localise(text, rook.namespace, "default"), Loader=yaml.CSafeLoader)
-    ]
-    made = manifests.operator_manifests(documents, rook.namespace, "default", "mirror:5000")
+    texts = [(rook.folder / name).read_text(encoding="utf-8") for name in versions.release().checksums]
+    made = manifests.operator_manifests(texts, rook.namespace, "default", "mirror:5000")
     manifests.check_install(made, "", a_server(operator_image=None))
     assert all(image.startswith("mirror:5000/") for image in made["images"])
     assert len(made["images"]) == 9
-    own = [one for one in made["objects"] if one["kind"] in ("Deployment", "ConfigMap", "Driver", "OperatorConfig")]
+    own = [one for one in json.loads(made["objects"]) if one["kind"] in ("Deployment", "ConfigMap", "Driver", "OperatorConfig")]
     names = {"Driver": "drivers", "OperatorConfig": "operatorconfigs"}
     assert {one["metadata"]["namespace"] for one in own} == {rook.namespace}
     assert rook.dry_run({"own": [one for one in own if one["kind"] not in names]})["own"] == []

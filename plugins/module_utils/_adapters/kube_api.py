@@ -26,7 +26,7 @@ _PAGE = "500"
 _CONNECTIONS = 32
 _FIRST_PAUSE = 0.25
 _STARTING = 10.0  # seconds that a restarted server may take until it knows logins and rights again
-_CONTENT_TYPES = {"PATCH": "application/merge-patch+json"}
+_CONTENT_TYPES = {"PATCH": "application/merge-patch+json", "APPLY": "application/apply-patch+yaml"}
 
 
 class KubeApiClient:
@@ -63,7 +63,7 @@ class KubeApiClient:
         body: Optional[Mapping[str, Any]] = None,
         query: Optional[Mapping[str, str]] = None,
     ) -> dict[str, Any]:
-        """One request; PATCH is a JSON merge patch. See the port."""
+        """One request; PATCH is a JSON merge patch, APPLY a server-side apply. See the port."""
         attempt = kube_errors.attempt(method, path)
         deadline = time.monotonic() + self._patience
         pause = _FIRST_PAUSE
@@ -182,7 +182,7 @@ class KubeApiClient:
             data = json.dumps(body).encode("utf-8")
             headers["Content-Type"] = _CONTENT_TYPES.get(method, "application/json")
         return self._pool.request(
-            method,
+            "PATCH" if method == "APPLY" else method,
             self._base + path + (f"?{urlencode(query)}" if query else ""),
             body=data,
             headers=headers,

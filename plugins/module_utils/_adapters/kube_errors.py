@@ -17,8 +17,8 @@ from .kube_login import KubeLogin
 with contextlib.suppress(ImportError):  # said in words by deps.need
     from urllib3 import exceptions as http
 
-_WORDS = {"POST": "create", "PUT": "replace", "PATCH": "change", "DELETE": "delete", "WATCH": "watch"}
-_RIGHTS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "WATCH": "watch"}
+_WORDS = {"POST": "create", "PUT": "replace", "PATCH": "change", "APPLY": "apply", "DELETE": "delete", "WATCH": "watch"}
+_RIGHTS = {"POST": "create", "PUT": "update", "PATCH": "patch", "APPLY": "patch", "DELETE": "delete", "WATCH": "watch"}
 _PATH = re.compile(r"/(?:api/v1|apis/(?P<group>[^/]+)/[^/]+)(?:/namespaces/(?P<ns>[^/]+)(?=/))?/(?P<kind>[^/]+)(?P<rest>/.+)?")
 _LONGEST = 400
 

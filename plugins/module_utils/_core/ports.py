@@ -35,7 +35,10 @@ class KubeApi(Protocol):
         body: Optional[Mapping[str, Any]] = None,
         query: Optional[Mapping[str, str]] = None,
     ) -> dict[str, Any]:
-        """One request; the decoded answer. Retries 429 and 5xx as the server asks (Retry-After), within the timeout."""
+        """One request; the decoded answer. Retries 429 and 5xx as the server asks (Retry-After), within the timeout.
+
+        PATCH is a JSON merge patch. APPLY is a server-side apply, whose query names the ``fieldManager``.
+        """
 
     def list_all(self, path: str, query: Optional[Mapping[str, str]] = None) -> Listing:
         """A paged LIST of a whole collection."""

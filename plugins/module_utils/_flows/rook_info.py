@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Callable, Optional, Protocol
 
@@ -13,8 +13,9 @@ from .._core.errors import BackendFailed, BadInput
 from .._core.plan import Plan, Stage
 from .._core.ports import Clock, KubeApi, get_or_none, list_or_nothing
 from .._core.run import Outcome, Run
-from .._rook import daemons, health, reasons
+from .._rook import daemons, health, operators, reasons
 from .._rook.osds import read_osds
+from .apply_preview import preview, read_objects
 
 _PREPARE = "app=rook-ceph-osd-prepare"
 _OSD = "rook-ceph-osd"
@@ -22,6 +23,7 @@ _OSDS = {"labelSelector": f"app={_OSD}"}
 # How long an API server may be away in seconds.
 _AWAY = 120.0
 _TELL_EVERY = 15.0
+_TOOLBOX = {"labelSelector": "app=rook-ceph-tools"}
 _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 # Kinds whose presence decides what may be rendered.
 _KINDS = (
@@ -47,6 +49,8 @@ class Wanted:
     name: str
     operator_namespace: str
     gather: frozenset[str]
+    operators: Sequence[str]
+    objects: Sequence[Mapping[str, Any]]
     rules: health.Rules
     wait_timeout: float
     interval: float
@@ -90,6 +94,8 @@ class RookInfoFlow:
             name=params["name"],
             operator_namespace=params["operator_namespace"] or params["namespace"],
             gather=frozenset(params["gather"]),
+            operators=tuple(params["operators"]),
+            objects=read_objects(params["objects"]),
             rules=rules,
             wait_timeout=params["wait_timeout"],
             interval=params["interval"],
@@ -98,13 +104,19 @@ class RookInfoFlow:
         return cls(wanted, api, logs, clock)
 
     def observe(self) -> Found:
-        """The plan's facts and the health, each only if asked."""
-        if "plan" in self._wanted.gather:
-            self._found.facts.update(self._plan_facts())
-        if "daemons" in self._wanted.gather:
-            self._found.facts.update(self._daemon_facts())
+        """Each part only if asked; the pod of the toolbox last, as it may become another one during a wait."""
+        readers: dict[str, Callable[[], Mapping[str, Any]]] = {
+            "changes": lambda: preview(self._api, self._wanted.objects),
+            "plan": self._plan_facts,
+            "daemons": self._daemon_facts,
+            "operators": self._await_operators,
+        }
+        for part in [name for name in readers if name in self._wanted.gather]:
+            self._found.facts.update(readers[part]())
         if "health" in self._wanted.gather:
             self._await()
+        if "toolbox" in self._wanted.gather:
+            self._found.facts.update(self._toolbox_facts())
         return self._found
 
     def decide(self, seen: Found) -> Plan:  # noqa: ARG002 - the shape of every flow
@@ -131,7 +143,7 @@ class RookInfoFlow:
             "nodes": lambda: [_node(node) for node in self._api.list_all("/api/v1/nodes").objects],
             "kinds": lambda: [kind for kind in _KINDS if get_or_none(self._api, f"{_CRDS}/{kind}")],
             "namespace_exists": lambda: get_or_none(self._api, f"/api/v1/namespaces/{wanted.namespace}") is not None,
-            "operator_image": lambda: _image(get_or_none(self._api, deployment)),
+            "operator_image": lambda: operators.image(get_or_none(self._api, deployment)),
             "storage_classes": lambda: list(self._api.list_all("/apis/storage.k8s.io/v1/storageclasses").objects),
             "clusters": lambda: list_or_nothing(self._api, "/apis/ceph.rook.io/v1/cephclusters"),
         }
@@ -145,8 +157,30 @@ class RookInfoFlow:
         read = daemons.read_daemons(found, self._wanted.namespace)
         return {"daemons": [asdict(one) for one in read], "toolbox_image": daemons.toolbox_image(found)}
 
+    def _await_operators(self) -> dict[str, Any]:
+        """The operators as soon as all are available, or when the time is over; and the storage drivers beside them."""
+        namespace, until = self._wanted.operator_namespace, self._clock.seconds() + self._wanted.wait_timeout
+        while True:
+            found = {one["metadata"]["name"]: one for one in self._list_deployments(namespace)}
+            told = [operators.read_operator(name, found.get(name)) for name in self._wanted.operators]
+            if all(one["available"] for one in told) or self._clock.seconds() + self._wanted.interval > until:
+                break
+            self._clock.sleep(self._wanted.interval)
+        drivers = list_or_nothing(self._api, f"/apis/csi.ceph.io/v1/namespaces/{namespace}/drivers")
+        return {"operators": told, "drivers": sorted(str(one["metadata"]["name"]) for one in drivers)}
+
+    def _toolbox_facts(self) -> dict[str, Any]:
+        """The pod to ask Ceph in."""
+        pods = self._api.list_all(f"/api/v1/namespaces/{self._wanted.namespace}/pods", _TOOLBOX).objects
+        running = [one for one in pods if (one.get("status") or {}).get("phase") == "Running"]
+        newest = max(running, key=lambda one: str(one["metadata"]["creationTimestamp"]), default=None)
+        return {"toolbox_pod": None if newest is None else str(newest["metadata"]["name"])}
+
+    def _list_deployments(self, namespace: str, query: Optional[Mapping[str, str]] = None) -> tuple[Mapping[str, Any], ...]:
+        return self._api.list_all(f"/apis/apps/v1/namespaces/{namespace}/deployments", query).objects
+
     def _deployments(self, query: Optional[Mapping[str, str]] = None) -> tuple[Mapping[str, Any], ...]:
-        return self._api.list_all(f"/apis/apps/v1/namespaces/{self._wanted.namespace}/deployments", query).objects
+        return self._list_deployments(self._wanted.namespace, query)
 
     def _cluster(self) -> Optional[dict[str, Any]]:
         """None without the cluster, and without its kind: the server answers both alike."""
@@ -242,7 +276,3 @@ def _node(thing: Mapping[str, Any]) -> dict[str, Any]:
 
 def _place(thing: Mapping[str, Any]) -> str:
     return f"{thing['metadata']['namespace']}/{thing['metadata']['name']}"
-
-
-def _image(deployment: Optional[Mapping[str, Any]]) -> Optional[str]:
-    return None if deployment is None else str(deployment["spec"]["template"]["spec"]["containers"][0]["image"])

@@ -192,19 +192,6 @@ def dropped_fields(wanted: Any, stored: Any, path: str = "") -> list[str]:
     return [] if wanted is None or stored is not None else [path]
 
 
-def dropped_objects(wanted: Sequence[Mapping[str, Any]], judged: Mapping[str, Any]) -> list[str]:
-    """The same for the answer of kubernetes.core.k8s to a list of objects, each path behind the object's name."""
-    told = judged.get("result") or {}
-    answers = [one.get("result") or {} for one in told["results"]] if "results" in told else [told]
-    if len(answers) != len(wanted):
-        return [f"{len(wanted) - len(answers)} objects"]
-    return [
-        f"{sent['kind']} {sent['metadata']['name']}: {path}"
-        for sent, stored in zip(wanted, answers)
-        for path in dropped_fields(sent, stored)
-    ]
-
-
 def same_storage(wanted: Mapping[str, Any], stored: Optional[Mapping[str, Any]]) -> bool:
     """Whether the stored cluster names the devices and claims that were applied."""
     return _devices(wanted) == _devices(stored)

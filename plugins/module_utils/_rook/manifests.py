@@ -5,17 +5,24 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Optional
+from typing import Any
 
 from .._core.errors import BadInput, Refused
 from . import versions
 from .mirror import images_of, use_registry
+from .operators import OPERATOR
 
-OPERATOR = "rook-ceph-operator"
-CSI_OPERATOR = "ceph-csi-controller-manager"
-_CRD = "CustomResourceDefinition"
+try:
+    import yaml
+
+    _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+except ImportError:  # the controller always has it
+    yaml = None  # type: ignore[assignment, unused-ignore]
+
+_CRD, _NAMESPACE = "CustomResourceDefinition", "Namespace"
 _NAMED = "rook-ceph"
 # Rook's files mark with a comment what a name stands for; once parsed, nothing tells them apart.
 _MARKED = re.compile(
@@ -62,30 +69,40 @@ def _line(line: str, namespace: str, cluster_namespace: str) -> str:
     )
 
 
-def operator_manifests(
-    documents: Iterable[Optional[Mapping[str, Any]]], namespace: str, cluster_namespace: str, registry: str = ""
-) -> dict[str, Any]:
-    """The documents sorted into ``crds``, ``namespaces``, ``objects``; ``image``, ``images``, ``drivers``; raises BadInput."""
-    objects = [dict(document) for document in documents if document]
+def operator_manifests(texts: Iterable[str], namespace: str, cluster_namespace: str, registry: str = "") -> dict[str, Any]:
+    """Rook's files for these namespaces: ``objects`` as one JSON text, ``image``, ``images``, ``drivers``; raises BadInput.
+
+    The objects are in the order to apply them. They stay a text because Ansible looks into every single value of a
+    structure, whenever it hands it on.
+    """
+    text = "\n---\n".join(localise(one, namespace, cluster_namespace) for one in texts)
+    return _sorted(_documents(text), namespace, cluster_namespace, registry)
+
+
+def _documents(text: str) -> list[dict[str, Any]]:
+    try:
+        return [dict(document) for document in yaml.load_all(text, Loader=_LOADER) if document]
+    except (yaml.YAMLError, TypeError, ValueError) as exc:
+        raise BadInput(f"The manifests are no YAML: {exc}.", hint="Check rook_operator_manifests.") from None
+
+
+def _sorted(objects: list[dict[str, Any]], namespace: str, cluster_namespace: str, registry: str) -> dict[str, Any]:
     for thing in objects:
         if not thing.get("kind") or not (thing.get("metadata") or {}).get("name"):
             raise BadInput("A manifest has a document without kind or metadata.name.", hint="Check rook_operator_manifests.")
     _check_namespaces(objects, {namespace, cluster_namespace})
     objects = use_registry(objects, registry)
-    made = [thing for thing in objects if thing["kind"] == "Namespace"]
+    crds = [thing for thing in objects if thing["kind"] == _CRD]
+    made = [thing for thing in objects if thing["kind"] == _NAMESPACE]
     missing = sorted({namespace, cluster_namespace} - {str(thing["metadata"]["name"]) for thing in made})
+    made += [{"apiVersion": "v1", "kind": _NAMESPACE, "metadata": {"name": name}} for name in missing]
+    rest = [thing for thing in objects if thing["kind"] not in (_CRD, _NAMESPACE)]
     return {
-        "crds": [thing for thing in objects if thing["kind"] == _CRD],
-        "namespaces": [*made, *(_namespace(name) for name in missing)],
-        "objects": [thing for thing in objects if thing["kind"] not in (_CRD, "Namespace")],
+        "objects": json.dumps([*crds, *made, *rest], default=str),
         "image": _image(objects, OPERATOR),
         "images": images_of(objects),
         "drivers": sorted(str(thing["metadata"]["name"]) for thing in objects if thing["kind"] == "Driver"),
     }
-
-
-def _namespace(name: str) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
 def _check_namespaces(objects: Sequence[Mapping[str, Any]], wanted: set[str]) -> None:
@@ -140,25 +157,22 @@ def _check_tag(image: str, wanted: str) -> None:
         )
 
 
-def split_by_dry_run(manifests: Mapping[str, Any], crds: Iterable[str], namespaces: Iterable[str]) -> dict[str, list[Any]]:
-    """Objects a server-side dry run can judge (``now``), and the names of those it cannot (``later``).
+def known_objects(text: str, crds: Iterable[str], namespaces: Iterable[str]) -> list[dict[str, Any]]:
+    """The objects, without definitions and namespaces, that can be on a server with these ``crds`` and ``namespaces``.
 
-    ``crds`` and ``namespaces`` are the names that exist already: what lives in a namespace or is of a kind that the
-    same run would create cannot be sent to the server before.
+    It refuses to be asked of a kind it does not know (any more).
     """
-    existing = set(crds)
-    missing = {thing["spec"]["group"] for thing in manifests["crds"] if thing["metadata"]["name"] not in existing}
-    known_namespaces = set(namespaces)
-    now: list[Any] = []
-    later: list[Any] = []
-    for thing in manifests["objects"]:
-        group = str(thing["apiVersion"]).rpartition("/")[0]
-        namespace = thing["metadata"].get("namespace")
-        if group in missing or (namespace is not None and namespace not in known_namespaces):
-            later.append(f"{thing['kind']} {thing['metadata']['name']}")
-        else:
-            now.append(thing)
-    return {"now": now, "later": later}
+    objects = json.loads(text)
+    existing, known_namespaces = set(crds), {None, *namespaces}
+    definitions = [thing for thing in objects if thing["kind"] == _CRD]
+    missing = {thing["spec"]["group"] for thing in definitions if thing["metadata"]["name"] not in existing}
+    return [
+        thing
+        for thing in objects
+        if thing["kind"] not in (_CRD, _NAMESPACE)
+        and str(thing["apiVersion"]).rpartition("/")[0] not in missing
+        and thing["metadata"].get("namespace") in known_namespaces
+    ]
 
 
 def crds_not_served(wanted: Iterable[Mapping[str, Any]], seen: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -94,6 +94,7 @@ class FakeKubeApi:
             if path == SUBJECT_REVIEW:
                 return {"status": {"allowed": self._allows((body or {})["spec"])}}
             verbs = {"GET": self._get, "POST": self._post, "PUT": self._put, "PATCH": self._patch, "DELETE": self._delete}
+            verbs["APPLY"] = self._apply
             return copy.deepcopy(verbs[method](path, copy.deepcopy(dict(body or {})), dict(query or {})))
 
     def list_all(self, path: str, query: Optional[Mapping[str, str]] = None) -> Listing:
@@ -180,14 +181,7 @@ class FakeKubeApi:
         return self._finish("PUT", "MODIFIED", key, changed, query, requested=path)
 
     def _patch(self, path: str, body: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
-        """Merge patch; with ``fieldManager`` and no such object, server-side apply's create."""
         key, _subresource = _split_subresource(path)
-        if key not in self.objects and "fieldManager" in query:
-            self._check_namespace(key.rsplit("/", 1)[0])
-            created = self._born(key, body)
-            for hook in self.on_write:
-                hook("PATCH", key, created)
-            return self._finish("PATCH", "ADDED", key, created, query)
         current = self._get(key, {}, {})
         _check_preconditions(key, current, body.get("metadata", {}))
         changed = _merged(current, body)
@@ -195,6 +189,18 @@ class FakeKubeApi:
         for hook in self.on_write:
             hook("PATCH", path, changed)
         return self._finish("PATCH", "MODIFIED", key, changed, query, requested=path)
+
+    def _apply(self, path: str, body: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
+        """Server-side apply by the only manager there is, so no field has another owner."""
+        if "fieldManager" not in query:
+            raise _failed(400, "BadRequest", "fieldManager is required for apply patch")
+        if path in self.objects:
+            return self._patch(path, body, query)
+        self._check_namespace(path.rsplit("/", 1)[0])
+        created = self._born(path, body)
+        for hook in self.on_write:
+            hook("APPLY", path, created)
+        return self._finish("APPLY", "ADDED", path, created, query)
 
     def _delete(self, path: str, body: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
         current = self._get(path, {}, {})

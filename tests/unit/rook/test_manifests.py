@@ -6,9 +6,12 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from typing import Any
+import json
+from collections.abc import Iterable
+from typing import Any, Optional
 
 import pytest
+import yaml
 from ansible_collections.kubestead.platform.plugins.module_utils._core.errors import BadInput, Refused
 from ansible_collections.kubestead.platform.plugins.module_utils._rook import helm, manifests, mirror, versions
 
@@ -54,11 +57,18 @@ app: rook-ceph
 """
 
 
+def manifests_of(
+    documents: Iterable[Optional[dict[str, Any]]], namespace: str = "rook-ceph", cluster: str = "rook-ceph", registry: str = ""
+) -> dict[str, Any]:
+    """As of a file with these documents."""
+    return manifests.operator_manifests([yaml.safe_dump_all(documents)], namespace, cluster, registry)
+
+
 def test_manifests_are_sorted() -> None:
-    made = manifests.operator_manifests(DOCUMENTS, "rook-ceph", "rook-ceph")
-    assert made["crds"] == [CRD]
-    assert made["namespaces"] == [thing("Namespace", "rook-ceph")]
-    assert [one["kind"] for one in made["objects"]] == ["ClusterRole", "Deployment", "Deployment", "ConfigMap", "Driver"]
+    made = manifests_of(DOCUMENTS)
+    objects = json.loads(made["objects"])
+    assert objects[:2] == [CRD, thing("Namespace", "rook-ceph")]
+    assert [one["kind"] for one in objects[2:]] == ["ClusterRole", "Deployment", "Deployment", "ConfigMap", "Driver"]
     assert made["image"] == "docker.io/rook/ceph:v1.20.6"
     assert made["drivers"] == ["rook-ceph.rbd.csi.ceph.com"]
 
@@ -75,7 +85,20 @@ def test_manifests_are_sorted() -> None:
 )
 def test_odd_manifests_are_refused(documents: list[dict[str, Any]]) -> None:
     with pytest.raises(BadInput):
-        manifests.operator_manifests(documents, "rook-ceph", "rook-ceph")
+        manifests_of(documents)
+
+
+@pytest.mark.parametrize("text", ["a: [", "just a text", "- 1"])
+def test_files_that_hold_no_objects_are_refused(text: str) -> None:
+    with pytest.raises(BadInput, match=r"no YAML|without kind"):
+        manifests.operator_manifests([text], "rook-ceph", "rook-ceph")
+
+
+def test_what_looks_like_a_date_stays_a_text() -> None:
+    dated = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata: {day: 2026-01-31}\n"
+    texts = [yaml.safe_dump_all(DOCUMENTS), dated]
+    objects = json.loads(manifests.operator_manifests(texts, "rook-ceph", "rook-ceph")["objects"])
+    assert objects[-1]["data"] == {"day": "2026-01-31"}
 
 
 def test_marked_lines_are_made_for_other_namespaces() -> None:
@@ -98,12 +121,12 @@ def test_namespaces_that_nobody_makes_are_added() -> None:
     own: list[Any] = [copy.deepcopy(one) for one in DOCUMENTS if one and one is not DRIVER]
     for one in own:
         one["metadata"].update({"namespace": "op"} if "namespace" in one["metadata"] else {})
-    made = manifests.operator_manifests([*own, thing("Namespace", "ceph")], "op", "ceph")
-    assert [one["metadata"]["name"] for one in made["namespaces"]] == ["ceph", "op"]
+    made = json.loads(manifests_of([*own, thing("Namespace", "ceph")], "op", "ceph")["objects"])
+    assert [one["metadata"]["name"] for one in made if one["kind"] == "Namespace"] == ["ceph", "op"]
 
 
 def test_a_mirror_serves_every_image() -> None:
-    made = manifests.operator_manifests(DOCUMENTS, "rook-ceph", "rook-ceph", "mirror:5000/x")
+    made = manifests_of(DOCUMENTS, registry="mirror:5000/x")
     assert made["images"] == [
         "mirror:5000/x/cephcsi/ceph-csi-operator:v1.0.4",
         "mirror:5000/x/cephcsi/cephcsi:v3.17.0",
@@ -131,7 +154,7 @@ def test_the_host_of_an_image_is_replaced_once(image: str, moved: str) -> None:
 
 def changed(name: str, image: str) -> dict[str, Any]:
     others = [one for one in DOCUMENTS if one and one["metadata"]["name"] != name]
-    return manifests.operator_manifests([*others, deployment(name, image)], "rook-ceph", "rook-ceph")
+    return manifests_of([*others, deployment(name, image)])
 
 
 @pytest.mark.parametrize(
@@ -173,12 +196,11 @@ def test_checksums() -> None:
         manifests.check_checksums({"x.yaml": text}, {}, required=True)
 
 
-def test_a_dry_run_judges_only_what_can_exist() -> None:
-    made = manifests.operator_manifests(DOCUMENTS, "rook-ceph", "rook-ceph")
-    fresh = manifests.split_by_dry_run(made, [], ["default"])
-    assert [one["kind"] for one in fresh["now"]] == ["ClusterRole"]
-    assert "Driver rook-ceph.rbd.csi.ceph.com" in fresh["later"]
-    assert manifests.split_by_dry_run(made, ["drivers.csi.ceph.io"], ["rook-ceph"])["later"] == []
+def test_a_server_is_asked_only_of_what_it_can_have() -> None:
+    objects = manifests_of(DOCUMENTS)["objects"]
+    assert [one["kind"] for one in manifests.known_objects(objects, [], ["default"])] == ["ClusterRole"]
+    all_of_them = manifests.known_objects(objects, ["drivers.csi.ceph.io"], ["rook-ceph"])
+    assert [one["kind"] for one in all_of_them] == ["ClusterRole", "Deployment", "Deployment", "ConfigMap", "Driver"]
 
 
 def test_only_an_established_definition_is_served() -> None:

@@ -23,6 +23,8 @@ PARAMS: dict[str, Any] = {
     "name": "rook-ceph",
     "operator_namespace": None,
     "gather": ["health"],
+    "objects": "[]",
+    "operators": ["rook-ceph-operator"],
     "allowed_warnings": ["AUTH_INSECURE_CLIENT_KEY_TYPE", "AUTH_INSECURE_KEYS_ALLOWED", "AUTH_INSECURE_KEYS_CREATABLE"],
     "drivers": [],
     "wanted_daemons": None,
@@ -204,6 +206,34 @@ def test_the_daemons_take_one_request(world: World) -> None:
     assert told["daemons"][0] == {"name": "rook-ceph-osd-0", "rook": "1.20.6", "ceph": "20.2.4", "settled": True}
     assert told["toolbox_image"] is None
     assert "cluster" not in told
+
+
+def test_it_waits_until_the_operators_are_available(world: World) -> None:
+    path = "/apis/apps/v1/namespaces/rook-ceph/deployments/rook-ceph-operator"
+    pod = {"spec": {"containers": [{"name": "one", "image": "rook/ceph:v1.20.6"}]}}
+    world.at = {
+        10.0: lambda: world.api.put(path, {"spec": {"template": pod}}),
+        20.0: lambda: world.api.objects[path].update(status={"conditions": [{"type": "Available", "status": "True"}]}),
+    }
+    world.api.put("/apis/csi.ceph.io/v1/namespaces/rook-ceph/drivers/rook-ceph.rbd.csi.ceph.com", {})
+    told = world.run(gather=["operators"])
+    assert told["operators"][0]["problem"] == "there is no such Deployment"
+    assert len(world.api.calls) == 2
+    told = world.run(gather=["operators"], wait_timeout=15)
+    assert (told["operators"][0]["image"], told["operators"][0]["available"]) == ("rook/ceph:v1.20.6", False)
+    told = world.run(gather=["operators"], wait_timeout=60)
+    assert (told["operators"][0]["available"], world.seconds) == (True, 20.0)
+    assert told["drivers"] == ["rook-ceph.rbd.csi.ceph.com"]
+
+
+def test_the_newest_running_pod_of_the_toolbox_is_told(world: World) -> None:
+    assert world.run(gather=["toolbox"]) == {"toolbox_pod": None}
+    for name, phase in (("old", "Running"), ("new", "Running"), ("newest", "Pending")):
+        path = f"/api/v1/namespaces/rook-ceph/pods/{name}"
+        world.api.put(path, {"metadata": {"labels": {"app": "rook-ceph-tools"}}, "status": {"phase": phase}})
+        age = {"old": "2026-01-01", "new": "2026-01-02", "newest": "2026-01-03"}[name]
+        world.api.objects[path]["metadata"]["creationTimestamp"] = f"{age}T00:00:00Z"
+    assert world.run(gather=["toolbox"])["toolbox_pod"] == "new"
 
 
 def test_it_waits_until_the_daemons_are_of_the_wanted_release(world: World) -> None:
