@@ -9,10 +9,21 @@ from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
 
-from ..module_utils._core.filters import as_filter
-from ..module_utils._report import page, tables
+from ..module_utils._core.filters import as_filter, later
 
 _filter = functools.partial(as_filter, error=AnsibleFilterError)
+
+
+def _page() -> Any:
+    from ..module_utils._report import page
+
+    return page
+
+
+def _tables() -> Any:
+    from ..module_utils._report import tables
+
+    return tables
 
 
 class FilterModule:
@@ -21,8 +32,8 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names and functions."""
         return {
-            "access_csv": _filter(tables.as_csv),
-            "access_json": _filter(tables.as_json),
-            "access_page": _filter(page.page),
-            "access_summary": _filter(tables.summary),
+            "access_csv": _filter(later(_tables, "as_csv")),
+            "access_json": _filter(later(_tables, "as_json")),
+            "access_page": _filter(later(_page, "page")),
+            "access_summary": _filter(later(_tables, "summary")),
         }

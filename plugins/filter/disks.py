@@ -4,13 +4,26 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
 
-from ..module_utils._core.filters import as_filter
-from ..module_utils._disks.returning import disks_given_back
-from ..module_utils._disks.table import disk_table
+from ..module_utils._core.filters import as_filter, later
+
+_filter = functools.partial(as_filter, error=AnsibleFilterError)
+
+
+def _returning() -> Any:
+    from ..module_utils._disks import returning
+
+    return returning
+
+
+def _table() -> Any:
+    from ..module_utils._disks import table
+
+    return table
 
 
 class FilterModule:
@@ -19,6 +32,6 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names and functions."""
         return {
-            "disk_table": as_filter(disk_table, error=AnsibleFilterError),
-            "disks_given_back": as_filter(disks_given_back, error=AnsibleFilterError),
+            "disk_table": _filter(later(_table, "disk_table")),
+            "disks_given_back": _filter(later(_returning, "disks_given_back")),
         }

@@ -9,10 +9,15 @@ from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
 
-from ..module_utils._core.filters import as_filter, problems_of
-from ..module_utils._people import leaving
+from ..module_utils._core.filters import as_filter, later, problems_of
 
 _filter = functools.partial(as_filter, error=AnsibleFilterError)
+
+
+def _leaving() -> Any:
+    from ..module_utils._people import leaving
+
+    return leaving
 
 
 class FilterModule:
@@ -21,12 +26,12 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names and functions."""
         return {
-            "leaver_accounts": _filter(leaving.leaver_accounts),
-            "leaver_certificates": _filter(leaving.leaver_certificates),
-            "leaver_entries": _filter(leaving.leaver_entries),
-            "leaver_kubeconfigs": _filter(leaving.leaver_kubeconfigs),
-            "leaver_problems": problems_of(leaving.leaver_kubeconfigs),
-            "leaver_report": _filter(leaving.leaver_report),
-            "people_returning": _filter(leaving.people_returning),
-            "people_leavers": _filter(leaving.people_leavers),
+            "leaver_accounts": _filter(later(_leaving, "leaver_accounts")),
+            "leaver_certificates": _filter(later(_leaving, "leaver_certificates")),
+            "leaver_entries": _filter(later(_leaving, "leaver_entries")),
+            "leaver_kubeconfigs": _filter(later(_leaving, "leaver_kubeconfigs")),
+            "leaver_problems": problems_of(later(_leaving, "leaver_kubeconfigs")),
+            "leaver_report": _filter(later(_leaving, "leaver_report")),
+            "people_returning": _filter(later(_leaving, "people_returning")),
+            "people_leavers": _filter(later(_leaving, "people_leavers")),
         }

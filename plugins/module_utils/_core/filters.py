@@ -11,6 +11,19 @@ from .errors import CollError
 from .plain import plain
 
 
+def later(room: Callable[[], Any], name: str) -> Callable[..., Any]:
+    """A function of the module that ``room`` imports, which it does at the first call.
+
+    Every task with any filter of a collection loads all files with filters in a process of its own. With all that these need, it
+    would cost a tenth of a second each time.
+    """
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return getattr(room(), name)(*args, **kwargs)
+
+    return call
+
+
 def as_filter(function: Callable[..., Any], error: Callable[[str], Exception]) -> Callable[..., Any]:
     """``function`` over plain values; what it refuses is raised as ``error`` with one sentence."""
 

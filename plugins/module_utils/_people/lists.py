@@ -18,6 +18,12 @@ _CA_KEYS = (("ca_path", "certificate-authority"), ("ca_data", "certificate-autho
 _DAY = 86400
 
 
+def those_who_count(raw: object, at: object = "", without: Iterable[str] = ()) -> list[Any]:
+    """The list without the people named ``without``, and as it counts at a moment, if there is one."""
+    others = people_except(raw, without)
+    return people_at(others, at) if at else others
+
+
 def people_at(raw: object, now: object) -> list[Any]:
     """The list as it counts at a moment: who is outside of their window is disabled, rights outside of theirs are left out."""
     at = moment(now, "The moment")

@@ -32,6 +32,31 @@ def test_every_filter_is_documented_under_its_own_name() -> None:
     assert all(document["DOCUMENTATION"]["name"] == name for name, document in documented.items())
 
 
+@pytest.mark.parametrize(("file", "name"), [(file, name) for file in FILES for name in filters(file)])
+def test_what_is_imported_at_the_first_call_is_there(file: str, name: str) -> None:
+    with pytest.raises(TypeError, match="takes .* positional arguments? but"):
+        filters(file)[name]([], *[None] * 12)
+
+
+def test_the_people_who_count_at_a_moment_and_without_some() -> None:
+    people = [{"name": "anna", "expires": "2027-01-31"}, {"name": "bo"}, {"name": "cy", "state": "disabled"}]
+    accounts = filters("people")["people_accounts"](people, at="2027-06-01T00:00:00Z", without=["bo", "cy"])
+    assert [(one["uid"], one["enabled"]) for one in accounts] == [("anna", False), ("cy", False)]
+    assert len(filters("people")["people_accounts"](people)) == 3
+
+
+def test_only_results_with_a_failure_are_looked_through() -> None:
+    def told(kind: str, action: str, **counts: int) -> dict[str, Any]:
+        return {"counts": counts, "entries": [{"kind": kind, "name": "anna", "action": action, "error": {"msg": "no"}}]}
+
+    failed = filters("people")["people_failed"]
+    assert failed({"left": {}, "account": told("account", "failed", failed=1, skipped=0)}) == ["anna"]
+    assert failed({"certificate": told("certificate", "skipped", failed=0, skipped=1)}) == ["anna"]
+    assert failed({"account": told("account", "created", failed=0, skipped=0)}) == []
+    elsewhere = {"kind": "kubeconfig", "name": "/k/anna.kubeconfig", "action": "unchanged", "login": {"user": "bo"}}
+    assert failed({"kubeconfig": {"counts": {"failed": 0, "skipped": 0}, "entries": [elsewhere]}}) == ["anna"]
+
+
 def kinds(value: Any) -> set[type]:
     """The types of a value and of everything in it."""
     inside = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
