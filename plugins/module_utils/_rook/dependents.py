@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional
@@ -75,6 +76,9 @@ _REMAINS = (
     ("Secret", "/api/v1", "secrets", "rook-ceph-mon"),
     ("ConfigMap", "/api/v1", "configmaps", "rook-ceph-mon-endpoints"),
 )
+# Rook's drivers are called after the namespace of an operator. Which cluster they speak to says the cluster id, so also
+# one of another operator than the teardown was told of holds data in this cluster.
+_DRIVER = re.compile(r"[a-z0-9-]+\.(?:rbd|cephfs|nfs)\.csi\.ceph\.com", re.ASCII)
 _CLAIM_OF = {"PersistentVolume": "claimRef", "VolumeSnapshotContent": "volumeSnapshotRef", "ObjectBucket": "claimRef"}
 
 
@@ -178,7 +182,7 @@ def _consumers(place: Place, world: World) -> Iterator[Thing]:
     ours, names = _own_classes(place, world), _class_names(place, world)
     volumes = [one for one in world.of(VOLUMES) if _is_own_volume(one, place, world, names)]
     snapshots = {_name(one) for one in _snapshot_classes(place, world)}
-    contents = [one for one in world.of(CONTENTS) if _is_own_content(one, place, snapshots)]
+    contents = [one for one in world.of(CONTENTS) if _is_own_content(one, snapshots)]
     stores = {_name(one) for one in ours if _is_bucket_class(one)}
     buckets = [one for one in world.of(BUCKETS) if (one.get("spec") or {}).get("storageClassName") in stores]
     rows = (
@@ -194,7 +198,8 @@ def _consumers(place: Place, world: World) -> Iterator[Thing]:
             if volume in bound or (not volume and spec.get(class_key) in classes):
                 yield _thing(kind, one, path, CONSUMERS, OPERATOR if kind == "ObjectBucketClaim" else "")
     for one in volumes:
-        yield _thing("PersistentVolume", one, VOLUMES, DATA, f"{one['spec']['csi']['driver']}-ctrlplugin")
+        driver = one["spec"]["csi"]["driver"]
+        yield _thing("PersistentVolume", one, VOLUMES, DATA, f"{driver}-ctrlplugin" if driver in place.drivers else "")
     for one in contents:
         yield _thing("VolumeSnapshotContent", one, CONTENTS, DATA)
     for one in buckets:
@@ -261,7 +266,11 @@ def _is_own_class(one: Obj, key: str, place: Place, world: World) -> bool:
     parameters = one.get("parameters") or {}
     if _is_bucket_class(one):
         return parameters.get("objectStoreNamespace") == place.namespace
-    return one.get(key) in place.drivers and parameters.get("clusterID") in _cluster_ids(place, world)
+    return _is_rooks(one.get(key)) and parameters.get("clusterID") in _cluster_ids(place, world)
+
+
+def _is_rooks(driver: object) -> bool:
+    return isinstance(driver, str) and _DRIVER.fullmatch(driver) is not None
 
 
 def _is_bucket_class(one: Obj) -> bool:
@@ -283,15 +292,15 @@ def _cluster_ids(place: Place, world: World) -> set[str]:
 def _is_own_volume(one: Obj, place: Place, world: World, classes: Iterable[str]) -> bool:
     spec = one.get("spec") or {}
     csi = spec.get("csi") or {}
-    if csi.get("driver") not in place.drivers:
+    if not _is_rooks(csi.get("driver")):
         return False
     cluster = (csi.get("volumeAttributes") or {}).get("clusterID")
     return cluster in _cluster_ids(place, world) if cluster else spec.get("storageClassName") in set(classes)
 
 
-def _is_own_content(one: Obj, place: Place, classes: Iterable[str]) -> bool:
+def _is_own_content(one: Obj, classes: Iterable[str]) -> bool:
     spec = one.get("spec") or {}
-    return spec.get("driver") in place.drivers and spec.get("volumeSnapshotClassName") in set(classes)
+    return _is_rooks(spec.get("driver")) and spec.get("volumeSnapshotClassName") in set(classes)
 
 
 def _thing(kind: str, one: Obj, collection: str, stage: str, keeper: str = "") -> Thing:

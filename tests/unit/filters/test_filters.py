@@ -34,7 +34,7 @@ def test_every_filter_is_documented_under_its_own_name() -> None:
 
 @pytest.mark.parametrize(("file", "name"), [(file, name) for file in FILES for name in filters(file)])
 def test_what_is_imported_at_the_first_call_is_there(file: str, name: str) -> None:
-    with pytest.raises(TypeError, match="takes .* positional arguments? but"):
+    with pytest.raises(TypeError, match=r"takes .* positional arguments? but"):
         filters(file)[name]([], *[None] * 12)
 
 

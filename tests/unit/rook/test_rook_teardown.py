@@ -338,6 +338,39 @@ def test_a_run_ended_after_any_write_is_finished_by_the_next(runs: bool) -> None
         assert set(world.api.objects) - others == set(whole.api.objects), point
 
 
+def drivers_of_another_operator() -> World:
+    """The cluster's classes and a volume, by drivers of an operator that the teardown was not told of."""
+    world, driver = World().consume(), "operators.rbd.csi.ceph.com"
+    world.put(CLASS, provisioner=driver, parameters={"clusterID": NS})
+    world.put(f"{SNAP}/volumesnapshotclasses/block", driver=driver, parameters={"clusterID": NS})
+    world.api.objects[VOLUME]["spec"]["csi"]["driver"] = driver
+    return world
+
+
+def test_classes_of_the_cluster_go_whichever_operators_drivers_they_name() -> None:
+    world = drivers_of_another_operator()
+    others = world.neighbours()
+    announced = world.run(check=True, consumers=[CLAIMED])
+    told = actions(announced)
+    assert (told["StorageClass ceph-block"], told["VolumeSnapshotClass block"]) == ("removed", "removed")
+    assert errors(world.run(consumers=[CLAIMED])) == ""
+    assert {CLASS, f"{SNAP}/volumesnapshotclasses/block", CLUSTER} & set(world.api.objects) == set()
+    assert others <= set(world.api.objects)
+
+
+def test_data_in_the_cluster_is_seen_whichever_operators_drivers_hold_it() -> None:
+    world = drivers_of_another_operator()
+    assert f"{CLAIMED} holds data in this cluster" in refuse(world)
+
+
+def test_a_driver_of_another_operator_may_run_so_its_finalizers_stay() -> None:
+    world = drivers_of_another_operator()
+    finalizer = "external-provisioner.volume.kubernetes.io/finalizer"
+    world.keep(VOLUME, finalizer)
+    assert "PersistentVolume pvc-1 is still there" in errors(world.run(consumers=[CLAIMED]))
+    assert world.api.objects[VOLUME]["metadata"]["finalizers"] == [finalizer]
+
+
 def test_a_look_is_a_bounded_number_of_requests() -> None:
     world = World().furnish()
     world.run(check=True)
@@ -371,11 +404,11 @@ def test_nothing_of_another_cluster_is_ever_listed(rows: Any, classes: Any, volu
     place = Place(NS, "rook-ceph", NS)
     lists = Lists({path: world.api.list_all(path).objects for path in place.lists()})
     found = {one.path: one for one in things(place, lists)}
-    ours = {f"c{n}" for n, (driver, cluster) in enumerate(classes) if driver.startswith("rook-ceph.") and cluster == NS}
+    ours = {f"c{n}" for n, (driver, cluster) in enumerate(classes) if driver.endswith(".csi.ceph.com") and cluster == NS}
     held = {
         f"v{n}"
         for n, (driver, cluster, of) in enumerate(volumes)
-        if driver.startswith("rook-ceph.") and (cluster == NS or (cluster is None and f"c{of}" in ours))
+        if driver.endswith(".csi.ceph.com") and (cluster == NS or (cluster is None and f"c{of}" in ours))
     }
     assert {one.name for one in found.values() if one.kind == "StorageClass"} == ours
     assert {one.name for one in found.values() if one.kind == "PersistentVolume"} == held
