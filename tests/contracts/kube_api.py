@@ -108,6 +108,12 @@ class KubeApiContract:
         assert sorted(one["metadata"]["name"] for one in found.objects) == ["one", "three"]
         assert found.resource_version
 
+    def test_a_list_leaves_out_by_field(self, api: KubeApi, maps: str) -> None:
+        for name in ("one", "two", "three"):
+            api.call("POST", maps, config_map(name, f="1"))
+        found = api.list_all(maps, {"labelSelector": "f=1", "fieldSelector": "metadata.name!=one,metadata.name!=two"})
+        assert [one["metadata"]["name"] for one in found.objects] == ["three"]
+
     def test_a_list_over_all_namespaces_finds_those_of_each(self, api: KubeApi, maps: str) -> None:
         mark = uuid.uuid4().hex
         api.call("POST", maps, config_map("one", mark=mark))

@@ -36,7 +36,7 @@ class Place:
         return [f"p{index}-{self.mark}" for index in range(number)]
 
     def requests(self) -> list[str]:
-        objects = self.operator.admin.list_all(REQUESTS, {"labelSelector": "kubestead.platform/user"}).objects
+        objects = self.operator.admin.list_all(REQUESTS).objects
         return [one["metadata"]["name"] for one in objects if self.mark in one["metadata"]["name"]]
 
     def ledger(self) -> list[str]:

@@ -17,7 +17,7 @@ from .holders import Holders, held_already, new_names
 from .ledger import line_of, still_valid
 from .pair import Pair
 from .refusals import key_unreadable, not_ours, unsuccessful, wrong_login
-from .request import USER_LABEL, Attempt, Standing, differences, standing, user_label
+from .request import Attempt, Standing, differences, standing, words_for, words_of
 from .wanted import Person, Wanted, optional_text
 
 KIND = "certificate"
@@ -93,7 +93,7 @@ def decide(wanted: Wanted, seen: Seen) -> Decision:
     by_user = _by_user(seen.requests)
     items = []
     for person in wanted.people:
-        mine = by_user.get(user_label(person.name), ())
+        mine = by_user.get(words_for(person.name), ())
         items.append(_present(person, wanted, seen, mine) if person.present else _absent(person, seen, mine))
     stages = tuple(Stage(name, tuple(step for item in items for at, step in item.steps if at == name)) for name in STAGES)
     plan = Plan(
@@ -107,8 +107,8 @@ def decide(wanted: Wanted, seen: Seen) -> Decision:
 def _by_user(objects: tuple[Obj, ...]) -> dict[str, tuple[Obj, ...]]:
     found: dict[str, list[Obj]] = {}
     for obj in objects:
-        found.setdefault(str((obj["metadata"].get("labels") or {}).get(USER_LABEL)), []).append(obj)
-    return {label: tuple(same) for label, same in found.items()}
+        found.setdefault(words_of(obj), []).append(obj)
+    return {words: tuple(same) for words, same in found.items()}
 
 
 def _present(person: Person, wanted: Wanted, seen: Seen, objects: tuple[Obj, ...]) -> _Item:

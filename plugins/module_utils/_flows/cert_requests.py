@@ -9,13 +9,16 @@ from typing import Any, Optional, Union
 
 from .._certs.plan import Job
 from .._certs.refusals import not_ours, timed_out, unsuccessful
-from .._certs.request import USER_LABEL, Attempt, approval_of, differences, object_of, standing
+from .._certs.request import Attempt, approval_of, differences, object_of, standing, words_of
 from .._core.errors import BackendFailed, CollError, Conflict
 from .._core.plan import Step
 from .._core.ports import KubeApi
 from .cert_preflight import REQUESTS
 
-_OURS = {"labelSelector": USER_LABEL}
+# Ours are told by their names, which the server cannot select by. Those of the nodes, of which there may be thousands, it can
+# leave out: https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/#kubernetes-signers
+_NODES = ("kubernetes.io/kube-apiserver-client-kubelet", "kubernetes.io/kubelet-serving")
+_PEOPLE = {"fieldSelector": ",".join(f"spec.signerName!={signer}" for signer in _NODES)}
 _APPROVAL_TRIES = 4
 
 Obj = Mapping[str, Any]
@@ -39,10 +42,10 @@ class RequestDesk:
         self._jobs: Mapping[str, Job] = {}
 
     def list_ours(self) -> tuple[Obj, ...]:
-        """Every request with our label: one LIST, from which the watch goes on."""
-        listing = self._kube.list_all(REQUESTS, _OURS)
+        """Every request with a name of ours: one LIST, from which the watch goes on."""
+        listing = self._kube.list_all(REQUESTS, _PEOPLE)
         self._version = listing.resource_version
-        return tuple(_without_books(obj) for obj in listing.objects)
+        return tuple(_without_books(obj) for obj in listing.objects if words_of(obj))
 
     def take(self, jobs: Mapping[str, Job]) -> None:
         """Go on with what earlier runs began."""
@@ -102,7 +105,7 @@ class RequestDesk:
         if not waiting:
             return None
         try:
-            listing = self._kube.list_all(REQUESTS, _OURS)
+            listing = self._kube.list_all(REQUESTS, _PEOPLE)
         except BackendFailed as exc:
             return exc
         self._version = listing.resource_version
@@ -114,7 +117,7 @@ class RequestDesk:
         if not waiting:
             return None
         try:
-            for event in self._kube.watch(REQUESTS, self._version, seconds=self._wait, query=_OURS):
+            for event in self._kube.watch(REQUESTS, self._version, seconds=self._wait, query=_PEOPLE):
                 self._take_endings((event["object"],), waiting, ended, last=event["type"] == "DELETED")
                 if not waiting:
                     return None

@@ -22,13 +22,12 @@ from .._certs.own_group import with_own_groups
 from .._certs.pair import KeyFacts, Pair, pair_of
 from .._certs.plan import Decision, Job, Login, Seen
 from .._certs.refusals import not_as_asked, wrong_login
-from .._certs.request import Attempt, approved_at, differences, record_of, standing, usages_for
+from .._certs.request import Attempt, approved_at, differences, object_name, record_of, standing, usages_for
 from .._certs.rights import rights_needed
 from .._certs.supplied import judged, usage_type
 from .._certs.wanted import Person, Wanted, read_wanted
 from .._core import pool
 from .._core.errors import BackendFailed, CollError, Conflict
-from .._core.names import dns_name
 from .._core.plan import Plan, Stage, Step
 from .._core.run import Outcome, Run, each_step
 from .._core.window import rfc3339
@@ -159,7 +158,7 @@ class UserCertFlow:
         stamp = rfc3339(int(self._out.clock())).replace("-", "").replace(":", "")
         attempt = Attempt(
             version=f"{stamp}-{token}-{self._wanted.mark}",
-            object_name=f"{dns_name('kubestead', person.name, limit=48)}-{token}",
+            object_name=object_name(person.name, token),
             user=person.name,
             groups=person.groups,
             signer=self._wanted.signer,

@@ -44,7 +44,7 @@ ATTEMPT = requests.Attempt(
 
 def on_server(**spec: Any) -> dict[str, Any]:
     obj = copy.deepcopy(requests.object_of(ATTEMPT))
-    obj["metadata"].update(uid="u1", resourceVersion="7", managedFields=[{}])
+    obj["metadata"].update(uid="u1", resourceVersion="7", managedFields=[{}], labels={"seen-by": "a-policy"})
     obj["spec"].update({"username": "admin", "groups": ["system:masters"], **spec})
     return obj
 
@@ -76,7 +76,7 @@ def test_an_approval_names_the_object_that_was_compared_and_keeps_its_labels() -
     obj = on_server()
     body = requests.approval_of(obj)
     assert (body["metadata"]["uid"], body["metadata"]["resourceVersion"]) == ("u1", "7")
-    assert body["metadata"]["labels"] == obj["metadata"]["labels"]
+    assert body["metadata"]["labels"] == {"seen-by": "a-policy"}
     assert [condition["type"] for condition in body["status"]["conditions"]] == ["Approved"]
 
 
@@ -165,12 +165,19 @@ def test_a_damaged_record_is_said_to_be_one(stored: bytes) -> None:
 
 
 @given(st.from_regex(r"[a-z0-9_][a-z0-9._@-]{0,63}", fullmatch=True))
-def test_every_name_gives_a_valid_label(name: str) -> None:
-    assert re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", requests.user_label(name))
+def test_every_user_gives_a_valid_name_that_leads_back(name: str) -> None:
+    made = requests.object_name(name, "0123456789ab")
+    assert re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", made)
+    assert requests.words_of({"metadata": {"name": made}}) == requests.words_for(name)
 
 
-def test_names_that_look_alike_as_labels_stay_apart() -> None:
-    assert requests.user_label("a.b") != requests.user_label("a-b")
+def test_names_that_look_alike_stay_apart() -> None:
+    assert requests.words_for("a.b") != requests.words_for("a-b")
+
+
+@pytest.mark.parametrize("name", ["csr-x7k2p", "kubestead", "node-csr-0123456789ab"])
+def test_a_request_with_another_name_is_nobodys(name: str) -> None:
+    assert requests.words_of({"metadata": {"name": name}}) == ""
 
 
 def test_rsa_keys_ask_for_key_encipherment_too() -> None:

@@ -8,6 +8,7 @@ The contract suite of the port runs on this class and on the real server, so tha
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
 import threading
 import uuid
@@ -312,6 +313,10 @@ def _selected(obj: Mapping[str, Any], query: Optional[Mapping[str, str]]) -> boo
     for term in filter(None, (query or {}).get("labelSelector", "").split(",")):
         name, equals, value = term.partition("=")
         if name not in labels or (equals and labels[name] != value):
+            return False
+    for term in filter(None, (query or {}).get("fieldSelector", "").split(",")):
+        path, _differs, value = term.partition("!=")
+        if str(functools.reduce(lambda part, word: part[word], path.split("."), obj)) == value:
             return False
     return True
 
