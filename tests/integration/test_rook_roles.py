@@ -206,6 +206,48 @@ def test_manifests_that_are_not_the_expected_ones_are_refused(rook: Rook, tmp_pa
         assert "common.yaml has the SHA-256" in failed
 
 
+@dataclass(frozen=True)
+class Teardown:
+    """A teardown of the cluster of these tests that was told of another operator than its classes name."""
+
+    rook: Rook
+
+    def play(self, *options: str) -> tuple[int, int, str, list[str]]:
+        wanted = {"rook_teardown_confirm": "own", "rook_teardown_name": "own", "kubestead_rook_namespace": "default"}
+        kept = {"rook_teardown_operator": False, "rook_teardown_disks": False}
+        return self.rook.play("rook_teardown", *options, **wanted, **kept)
+
+    def classes(self) -> list[str]:
+        return self.rook.lab.kubectl("get", "storageclass", "-o", "jsonpath={.items[*].metadata.name}").stdout.split()
+
+
+def test_its_classes_go_with_a_cluster_and_those_of_others_stay(rook: Rook) -> None:
+    teardown = Teardown(rook)
+    namespace = f"{rook.namespace}-other"
+    alike = {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": namespace},
+        "provisioner": f"{rook.namespace}.rbd.csi.ceph.com",
+        "parameters": {"clusterID": namespace},
+    }
+    rook.lab.exec("kubectl", "apply", "-f", "-", stdin=json.dumps(alike))
+    try:
+        before = set(teardown.classes())
+        assert {rook.namespace, namespace} <= before
+        status, changed, failed, shown = teardown.play("--check")
+        assert status == 0 and changed > 0, failed
+        assert f"StorageClass {rook.namespace}" in shown[0] and f"StorageClass {namespace}" not in shown[0]
+        assert set(teardown.classes()) == before
+        status, _changed, failed, _shown = teardown.play()
+        assert status == 0, failed
+        assert set(teardown.classes()) == before - {rook.namespace}
+        status, changed, failed, _shown = teardown.play()
+        assert (status, changed) == (0, 0), failed
+    finally:
+        rook.lab.kubectl("delete", "storageclass", namespace, "--ignore-not-found")
+
+
 def served(lab: Lab, folder: Path) -> str:
     """The URL of a folder, by a server in the lab that ends by itself."""
     port = 8080 + os.getpid() % 1000
