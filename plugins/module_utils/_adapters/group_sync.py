@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Optional
 
 
@@ -23,8 +23,13 @@ class GroupSync:
         self._turn = threading.Lock()
         self._waiting: list[_Wish] = []
 
-    def bring(self, files: Iterable[int], folders: Iterable[int]) -> None:
+    def bring(self, files: Sequence[int], folders: Iterable[int]) -> None:
         """Return once all of these, which are open, are on disk; raises OSError when one of them is not."""
+        if len(files) > 1 and hasattr(os, "posix_fadvise"):
+            # Linux begins to write a file that is said to be needed no more. With their places on disk chosen together, one
+            # commit of the journal is enough for all of them.
+            for descriptor in files:
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         for descriptor in files:
             os.fsync(descriptor)
         mine = _Wish(tuple(folders))
