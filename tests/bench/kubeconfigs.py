@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from measure import LOGS, ROOT, Row, table, timed
+from measure import ROOT, Row, fresh_disk, table, timed
 from prepare import stock_python
 
 SIZES = [int(word) for word in os.environ.get("BENCH_KUBECONFIGS", "1000 10000").split()]
@@ -63,18 +61,14 @@ def stock(number: int, base: Path) -> tuple[float, float]:
 
 def main() -> None:
     """Measure and print."""
-    LOGS.mkdir(parents=True, exist_ok=True)
-    base = Path(tempfile.mkdtemp(prefix="kubeconfigs-", dir=LOGS))
-    try:
-        rows: list[Row] = []
-        ratios: list[str] = []
+    rows: list[Row] = []
+    ratios: list[str] = []
+    with fresh_disk() as base:
         for number in SIZES:
             more, said = measure(number, base)
             rows += more
             ratios.append(said)
         first, again = stock(STOCK, base)
-    finally:
-        shutil.rmtree(base)
     ours, unchanged = rows[1], rows[2]
     rows += [
         Row("write", "kubernetes.core, loop", STOCK, first, "no embedding, no lock, no mode"),
