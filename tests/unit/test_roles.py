@@ -57,6 +57,14 @@ def test_internals_are_named_after_the_role(role: Path) -> None:
     assert [name for name in names if not name.startswith(f"__{role.name}_")] == []
 
 
+def test_connection_options_reach_our_own_modules_too() -> None:
+    """The group of kubernetes.core does not hold them: they would speak to whatever cluster the environment names."""
+    files = [file for role in ROLES for file in (role / "tasks").iterdir()]
+    groups = {group for file in files for block in load(file) for group in block.get("module_defaults", {})}
+    assert "group/kubestead.platform.k8s" in groups
+    assert "group/kubernetes.core.k8s" not in groups
+
+
 def test_every_role_has_a_scenario_that_converges_and_verifies_it() -> None:
     scenarios = {path.parent for path in (ROOT / "extensions" / "molecule").glob("*/molecule.yml")}
     assert {path.name for path in scenarios} == {role.name for role in ROLES}
