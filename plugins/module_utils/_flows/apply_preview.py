@@ -16,7 +16,8 @@ from .._core.ports import KubeApi, get_or_none
 from .._rook.cluster import dropped_fields
 
 # The manager as which the roles apply.
-_APPLY = {"dryRun": "All", "fieldManager": "kubestead", "force": "true"}
+_MANAGER = "kubestead"
+_APPLY = {"dryRun": "All", "fieldManager": _MANAGER, "force": "true"}
 _AT_ONCE = 8
 _CRD = "CustomResourceDefinition"
 _REFUSALS = (400, 403, 409, 413, 422)
@@ -128,7 +129,9 @@ def _path(thing: Mapping[str, Any], resource: Mapping[str, Any]) -> str:
 
 
 def _essence(thing: Optional[Mapping[str, Any]]) -> Optional[dict[str, Any]]:
+    """What an apply can change: not the status, which goes on changing by itself, nor what others say they manage."""
     if thing is None:
         return None
     meta = {key: value for key, value in thing["metadata"].items() if key not in _COUNTERS}
-    return {**thing, "metadata": meta}
+    meta["managedFields"] = [one for one in meta.get("managedFields") or () if one.get("manager") == _MANAGER]
+    return {key: value for key, value in {**thing, "metadata": meta}.items() if key != "status"}

@@ -74,6 +74,28 @@ def test_what_would_be_made_and_changed_is_told_in_order() -> None:
     assert [one["object"] for one in told["changes"]] == [MAP, CLUSTER]
 
 
+def test_what_goes_on_beside_an_apply_is_no_change_of_its() -> None:
+    """Between the two requests an operator writes a status; and the first apply notes who made the object before."""
+    api = furnished()
+
+    def meanwhile(_method: str, _path: str, thing: dict[str, Any]) -> None:
+        thing["status"] = {"phase": "Ready"}
+        thing["metadata"]["managedFields"] = [{"manager": "before-first-apply", "operation": "Update"}]
+
+    api.on_write.append(meanwhile)
+    assert preview(api, OBJECTS)["changes"] == []
+
+
+def test_fields_that_were_applied_and_are_not_any_more_are_a_change() -> None:
+    api = furnished()
+
+    def gives_up(_method: str, path: str, thing: dict[str, Any]) -> None:
+        thing["metadata"]["managedFields"] = [{"manager": "kubestead", "operation": "Apply"}] if "configmaps" in path else []
+
+    api.on_write.append(gives_up)
+    assert changes(preview(api, OBJECTS)) == [("ConfigMap m", True)]
+
+
 def test_what_needs_a_kind_or_a_namespace_first_is_not_judged() -> None:
     assert changes(preview(server(rook=False), OBJECTS)) == [(CRD_NAME, True), ("ConfigMap m", True), ("CephCluster c", False)]
     fresh = preview(server(rook=False, namespace=False), OBJECTS)
