@@ -27,6 +27,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
 # Libraries from outside the standard library, by room; a longer name narrows it to a part of the library.
 MAY_USE: dict[str, tuple[str, ...]] = {
     "_kubeconfig": ("yaml",),
+    "_rook": ("yaml",),
     "_certs": ("cryptography",),
     "_directory": ("ldap3.utils",),
     "_adapters": ("kubernetes", "urllib3", "ldap3", "cryptography", "yaml"),
