@@ -161,7 +161,7 @@ def test_what_is_written_through_the_pool_outlives_a_reboot(site: Site, applied:
     ceph.command("rados", "--pool", "ceph-block", "put", "letter", "-", stdin=text)
     before = ceph.places()
     subprocess.run([str(ROOT / "tests/lab/lab"), "node", "restart", "node2"], check=True, capture_output=True, timeout=300)
-    ceph.wait_for("all of it healthy again", lambda: ceph.gate()["healthy"] and ceph.is_clean())
+    ceph.wait_for("all of it healthy again", lambda: ceph.recovers() and ceph.is_clean())
     assert ceph.places() == before
     assert ceph.command("rados", "--pool", "ceph-block", "get", "letter", "-") == text
 
@@ -179,7 +179,7 @@ def test_an_osd_that_is_down_is_seen_behind_a_phase_ready(site: Site, applied: S
         assert told["phase"] == "Ready"
     finally:
         site.lab.exec("ssh", place.node, f"rm -r {broken}; systemctl daemon-reload")
-    ceph.wait_for("the OSD", lambda: ceph.gate()["healthy"])
+    ceph.wait_for("the OSD", ceph.recovers)
 
 
 def test_ready_without_any_osd_is_not_healthy(site: Site, applied: SiteRun) -> None:  # noqa: ARG001
@@ -191,7 +191,7 @@ def test_ready_without_any_osd_is_not_healthy(site: Site, applied: SiteRun) -> N
     told = ceph.wait_for("all OSDs to be missed", lambda: ceph.problems(" of 4 OSDs answer", *wanted))
     assert told["phase"] == "Ready"
     site.lab.kubectl(*scale, "--replicas=1")
-    ceph.wait_for("the OSDs", lambda: ceph.gate()["healthy"])
+    ceph.wait_for("the OSDs", ceph.recovers)
 
 
 def test_a_device_that_rook_skips_is_missed(site: Site, applied: SiteRun) -> None:  # noqa: ARG001
