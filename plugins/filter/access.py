@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
@@ -14,16 +15,10 @@ from ..module_utils._core.filters import as_filter, later
 _filter = functools.partial(as_filter, error=AnsibleFilterError)
 
 
-def _page() -> Any:
-    from ..module_utils._report import page
+def _report() -> Iterable[Any]:
+    from ..module_utils._report import page, tables
 
-    return page
-
-
-def _tables() -> Any:
-    from ..module_utils._report import tables
-
-    return tables
+    return page, tables
 
 
 class FilterModule:
@@ -32,8 +27,8 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names and functions."""
         return {
-            "access_csv": _filter(later(_tables, "as_csv")),
-            "access_json": _filter(later(_tables, "as_json")),
-            "access_page": _filter(later(_page, "page")),
-            "access_summary": _filter(later(_tables, "summary")),
+            "access_csv": _filter(later(_report, "tables.as_csv")),
+            "access_json": _filter(later(_report, "tables.as_json")),
+            "access_page": _filter(later(_report, "page.page")),
+            "access_summary": _filter(later(_report, "tables.summary")),
         }

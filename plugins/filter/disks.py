@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
@@ -14,16 +15,10 @@ from ..module_utils._core.filters import as_filter, later
 _filter = functools.partial(as_filter, error=AnsibleFilterError)
 
 
-def _returning() -> Any:
-    from ..module_utils._disks import returning
+def _disks() -> Iterable[Any]:
+    from ..module_utils._disks import returning, table
 
-    return returning
-
-
-def _table() -> Any:
-    from ..module_utils._disks import table
-
-    return table
+    return returning, table
 
 
 class FilterModule:
@@ -32,6 +27,6 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names and functions."""
         return {
-            "disk_table": _filter(later(_table, "disk_table")),
-            "disks_given_back": _filter(later(_returning, "disks_given_back")),
+            "disk_table": _filter(later(_disks, "table.disk_table")),
+            "disks_given_back": _filter(later(_disks, "returning.disks_given_back")),
         }

@@ -15,26 +15,21 @@ from ..module_utils._core.filters import as_filter, later, problems_of
 _filter = functools.partial(as_filter, error=AnsibleFilterError)
 
 
-def _lists() -> Any:
-    from ..module_utils._people import lists
+def _people() -> Iterable[Any]:
+    from ..module_utils._people import lists, report
 
-    return lists
-
-
-def _report() -> Any:
-    from ..module_utils._people import report
-
-    return report
+    return lists, report
 
 
-def _current(room: Callable[[], Any], name: str) -> Callable[..., Any]:
+def _current(name: str) -> Callable[..., Any]:
     """A filter over those people of the list who count ``at`` a moment, ``without`` some.
 
     One filter instead of three in a row, because templates look at every single value on the way from one to the next.
     """
 
     def call(raw: object, *rest: Any, at: object = "", without: Iterable[str] = (), **named: Any) -> Any:
-        return getattr(room(), name)(_lists().those_who_count(raw, at, without), *rest, **named)
+        those = later(_people, "lists.those_who_count")(raw, at, without)
+        return later(_people, name)(those, *rest, **named)
 
     return _filter(call)
 
@@ -42,7 +37,7 @@ def _current(room: Callable[[], Any], name: str) -> Callable[..., Any]:
 def _failed(results: Mapping[str, Any]) -> Any:
     """A result without any failure is left out, entries and all, before every single value of it is looked at."""
     troubled = {beat: told for beat, told in results.items() if beat == "kubeconfig" or not _is_clean(told)}
-    return _filter(later(_report, "failed_people"))(troubled)
+    return _filter(later(_people, "report.failed_people"))(troubled)
 
 
 def _is_clean(told: Mapping[str, Any]) -> bool:
@@ -56,12 +51,12 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names and functions."""
         return {
-            "people_accounts": _current(_lists, "people_accounts"),
-            "people_certificate_files": _current(_lists, "certificate_files"),
-            "people_certificates": _current(_lists, "people_certificates"),
+            "people_accounts": _current("lists.people_accounts"),
+            "people_certificate_files": _current("lists.certificate_files"),
+            "people_certificates": _current("lists.people_certificates"),
             "people_failed": _failed,
-            "people_grants": _current(_lists, "people_grants"),
-            "people_kubeconfigs": _current(_lists, "people_kubeconfigs"),
-            "people_problems": problems_of(later(_lists, "people_kubeconfigs")),
-            "people_report": _current(_report, "people_report"),
+            "people_grants": _current("lists.people_grants"),
+            "people_kubeconfigs": _current("lists.people_kubeconfigs"),
+            "people_problems": problems_of(later(_people, "lists.people_kubeconfigs")),
+            "people_report": _current("report.people_report"),
         }

@@ -5,21 +5,24 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from typing import Any, Callable
 
 from .errors import CollError
 from .plain import plain
 
 
-def later(room: Callable[[], Any], name: str) -> Callable[..., Any]:
-    """A function of the module that ``room`` imports, which it does at the first call.
+def later(imported: Callable[[], Iterable[Any]], name: str) -> Callable[..., Any]:
+    """The function ``name``, such as ``lists.people_at``, of the modules that ``imported`` gives, which are imported at the call.
 
     Every task with any filter of a collection loads all files with filters in a process of its own. With all that these need, it
     would cost a tenth of a second each time.
     """
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        return getattr(room(), name)(*args, **kwargs)
+        module, _dot, function = name.partition(".")
+        found = next(one for one in imported() if one.__name__.endswith(f".{module}"))
+        return getattr(found, function)(*args, **kwargs)
 
     return call
 

@@ -161,7 +161,7 @@ class RookInfoFlow:
         """The operators as soon as all are available, or when the time is over; and the storage drivers beside them."""
         namespace, until = self._wanted.operator_namespace, self._clock.seconds() + self._wanted.wait_timeout
         while True:
-            found = {one["metadata"]["name"]: one for one in self._list_deployments(namespace)}
+            found = {one["metadata"]["name"]: one for one in self._deployments(namespace=namespace)}
             told = [operators.read_operator(name, found.get(name)) for name in self._wanted.operators]
             if all(one["available"] for one in told) or self._clock.seconds() + self._wanted.interval > until:
                 break
@@ -176,11 +176,10 @@ class RookInfoFlow:
         newest = max(running, key=lambda one: str(one["metadata"]["creationTimestamp"]), default=None)
         return {"toolbox_pod": None if newest is None else str(newest["metadata"]["name"])}
 
-    def _list_deployments(self, namespace: str, query: Optional[Mapping[str, str]] = None) -> tuple[Mapping[str, Any], ...]:
-        return self._api.list_all(f"/apis/apps/v1/namespaces/{namespace}/deployments", query).objects
-
-    def _deployments(self, query: Optional[Mapping[str, str]] = None) -> tuple[Mapping[str, Any], ...]:
-        return self._list_deployments(self._wanted.namespace, query)
+    def _deployments(self, query: Optional[Mapping[str, str]] = None, *, namespace: str = "") -> tuple[Mapping[str, Any], ...]:
+        """Those of the cluster's namespace, unless another one is named."""
+        place = namespace or self._wanted.namespace
+        return self._api.list_all(f"/apis/apps/v1/namespaces/{place}/deployments", query).objects
 
     def _cluster(self) -> Optional[dict[str, Any]]:
         """None without the cluster, and without its kind: the server answers both alike."""
