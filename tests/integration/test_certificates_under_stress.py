@@ -179,6 +179,35 @@ def test_two_controllers_on_one_namespace(operator: Operator, namespace: str, pl
         assert not runner.run(*wanted).changed
 
 
+@pytest.mark.parametrize("moment", ["keep", "request"])
+def test_a_run_that_another_overtakes_leaves_no_request(operator: Operator, namespace: str, place: Place, moment: str) -> None:
+    """Both go on with what a killed run began; one of them comes to its end before the other asks."""
+    (name,) = place.people(1)
+    runner = Runner({"secret": {"namespace": namespace, "name_template": "{name}-overtaken"}}, operator.login)
+    runner.killed("keys", 1, name)
+    flow = runner.flow(name)
+    pairs, kube = flow._out.pairs, flow._out.kube
+    keep, call = pairs.keep, kube.call
+    faster: list[dict[str, Any]] = []
+
+    def overtaken(at: str) -> None:
+        if at == moment and not faster:
+            faster.append(runner.run(name))
+
+    def call_later(method: str, path: str, *rest: Any, **named: Any) -> Any:
+        if method == "POST" and path.endswith("certificatesigningrequests"):
+            overtaken("request")
+        return call(method, path, *rest, **named)
+
+    pairs.keep = lambda *given: (overtaken("keep"), keep(*given))  # type: ignore[method-assign]
+    kube.call = call_later  # type: ignore[method-assign]
+    (error,) = runner.run(flow=flow).errors()
+    assert error["code"] == "conflict" and "another run changed the Secret" in error["msg"]
+    assert [entry["action"] for entry in faster[0].values()] == ["created"]
+    assert place.requests() == []
+    assert not runner.run(name).changed
+
+
 @pytest.mark.parametrize("stage", ["keys", "request", "approve", SIGNED, "collect", "install", "clean"])
 def test_a_killed_run_with_secrets_is_continued(operator: Operator, namespace: str, place: Place, stage: str) -> None:
     people = place.people(5)

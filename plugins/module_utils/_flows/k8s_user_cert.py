@@ -238,7 +238,12 @@ class UserCertFlow:
 
     def _install(self, step: Step) -> Facts:
         pem, certificate = self._certificates[step.entry]
-        self._out.pairs.install(self._jobs[step.entry].person.name, self._desk.attempts[step.entry].version, pem)
+        try:
+            self._out.pairs.install(self._jobs[step.entry].person.name, self._desk.attempts[step.entry].version, pem)
+        except Conflict:  # a run beside this one was faster, and does not know of a request made after its clean-up
+            with suppress(CollError):
+                self._desk.finish(step.entry)
+            raise
         with suppress(CollError):  # it is tried again, and told, among the clean-ups
             self._desk.finish(step.entry)
         return {
