@@ -19,8 +19,8 @@ import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from posixpath import abspath, basename, dirname, join
-from typing import Optional
+from posixpath import abspath, basename, dirname, join, split
+from typing import Optional, Union
 
 from .._core.errors import BackendFailed, BadInput, Refused
 
@@ -29,6 +29,7 @@ READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _MAX_LINKS = 20
 _MOST_KEPT = 64
+_READERS = "readers"
 _HINTS = {
     errno.EPERM: "Giving a file to another user or group needs root (become: true).",
     errno.ENOTDIR: "A part of the path is not a folder.",
@@ -74,25 +75,59 @@ class Folders:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, Optional[int]], int] = {}
+        self._kept: dict[
+            tuple[str, Union[int, str, None]], int
+        ] = {}  # by path, and for whom: the owner of the files, or readers
         self._opened: list[int] = []  # replaced ones too: another thread may still be using them
         weakref.finalize(self, _close_all, self._opened)
 
     @contextlib.contextmanager
     def destination(self, path: str, rules: Rules) -> Iterator[tuple[int, str]]:
         """The folder of a file to be written, as a descriptor, and the file's name in it."""
-        target = absolute(path)
-        folder = dirname(target)
+        folder, name = split(absolute(path))
         kept = self._kept.get((folder, rules.uid))
-        if kept is not None and _leads_to(folder, kept, rules):
-            yield kept, basename(target)
+        found = _at(folder, kept)
+        if kept is not None and found is not None:
+            _check_folder(folder, found, rules, last=True)  # others may have been let in meanwhile
+            yield kept, name
             return
         with opened_folder(folder, rules) as opened:
-            if len(self._opened) < _MOST_KEPT:
-                kept = os.dup(opened)
-                self._opened.append(kept)
-                self._kept[folder, rules.uid] = kept
-            yield opened, basename(target)
+            self._keep((folder, rules.uid), opened)
+            yield opened, name
+
+    def source(self, path: str) -> int:
+        """A descriptor of a file to be read; links made by root or by ourselves are followed, also as the last part."""
+        folder, name = split(absolute(path))
+        kept = self._kept.get((folder, _READERS))
+        if kept is not None and _at(folder, kept) is not None:
+            try:
+                return os.open(name, READ, dir_fd=kept)
+            except OSError as exc:
+                if exc.errno != errno.ELOOP:  # a link, and it matters who made it
+                    raise
+        return self._walk_to(folder, name)
+
+    def _walk_to(self, folder: str, name: str) -> int:
+        walk = _Walk(None)
+        try:
+            walk.go(folder)
+            self._keep((folder, _READERS), walk.descriptor)
+            while True:
+                target = walk.link(name)
+                if target is None:
+                    return os.open(name, READ, dir_fd=walk.descriptor)
+                if target.startswith("/"):
+                    walk.restart()
+                further, name = split(target)
+                walk.go(further)
+        finally:
+            os.close(walk.descriptor)
+
+    def _keep(self, key: tuple[str, Union[int, str, None]], opened: int) -> None:
+        if len(self._opened) < _MOST_KEPT:
+            kept = os.dup(opened)
+            self._opened.append(kept)
+            self._kept[key] = kept
 
 
 def _close_all(descriptors: list[int]) -> None:
@@ -100,34 +135,15 @@ def _close_all(descriptors: list[int]) -> None:
         os.close(descriptor)
 
 
-def _leads_to(path: str, descriptor: int, rules: Rules) -> bool:
-    """Whether a path still leads to an open folder; raises Refused when others may meanwhile change what is in it."""
+def _at(path: str, descriptor: Optional[int]) -> Optional[os.stat_result]:
+    """What an open folder is, if its path still leads to it."""
+    if descriptor is None:
+        return None
     try:
         there, kept = os.stat(path), os.fstat(descriptor)
     except OSError:
-        return False
-    if (there.st_dev, there.st_ino) != (kept.st_dev, kept.st_ino):
-        return False
-    _check_folder(path, kept, rules, last=True)
-    return True
-
-
-def open_source(path: str) -> int:
-    """A descriptor of a file to be read; links made by root or by ourselves are followed, also as the last part."""
-    walk = _Walk(None)
-    try:
-        rest = absolute(path)
-        while True:
-            walk.go(dirname(rest))
-            name = basename(rest)
-            target = walk.link(name)
-            if target is None:
-                return os.open(name, READ, dir_fd=walk.descriptor)
-            rest = target
-            if target.startswith("/"):
-                walk.restart()
-    finally:
-        os.close(walk.descriptor)
+        return None
+    return kept if (there.st_dev, there.st_ino) == (kept.st_dev, kept.st_ino) else None
 
 
 def resolved(path: str) -> str:

@@ -27,7 +27,6 @@ from .safe_folder import (
     give,
     group_name,
     lstat,
-    open_source,
     opened_folder,
     resolved,
     user_name,
@@ -35,6 +34,7 @@ from .safe_folder import (
 
 BIRTH = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_BYTES = 16 * 1024 * 1024
+_MORE = 4096  # read beyond what a file says to hold: it may grow, and those of /proc say 0
 # Not carried over: they speak about one content, or give rights to whoever runs it.
 _OF_THE_CONTENT = ("security.capability", "security.evm", "security.ima", "trusted.")
 
@@ -57,7 +57,7 @@ class SecretFiles:
         """
         with explained(path, "read"):
             try:
-                descriptor = open_source(path)
+                descriptor = self._folders.source(path)
             except FileNotFoundError:
                 return None
             return content_of(path, descriptor)[0]
@@ -172,13 +172,17 @@ def checked(path: str, folder: int, name: str, rules: Rules) -> Optional[os.stat
 
 def content_of(path: str, descriptor: int) -> tuple[bytes, os.stat_result]:
     """What an open file holds, and what it is; closes it. Raises Refused for what is no file, or is too large."""
-    with os.fdopen(descriptor, "rb") as stream:
+    try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise Refused(f"{path} is not a regular file.")
-        content = stream.read(_MAX_BYTES + 1)
-    if len(content) > _MAX_BYTES:
-        raise Refused(f"{path} is larger than {_MAX_BYTES // 1024 // 1024} MiB.")
+        content = b""
+        while part := os.read(descriptor, min(found.st_size, _MAX_BYTES) + _MORE):
+            content += part
+            if len(content) > _MAX_BYTES:
+                raise Refused(f"{path} is larger than {_MAX_BYTES // 1024 // 1024} MiB.")
+    finally:
+        os.close(descriptor)
     return content, found
 
 

@@ -68,6 +68,7 @@ class SecretPairs:
 
     def keep(self, name: str, version: str) -> None:
         """Write the same once more, which changes nothing, but is refused when another run has gone on meanwhile."""
+        del version
         data, present = self._data_of(name)
         self._write(name, present, data)
 

@@ -106,6 +106,7 @@ class RenderFlow:
         self._by_entry = {entry_key(KIND, file.name): file for file in files}
         self._sources: Mapping[At, Union[Source, CollError]] = {}
         self._taken_over: Mapping[str, Union[Optional[bytes], CollError]] = {}
+        self._whole: dict[str, WantedFile] = {}
         stamp = datetime.fromtimestamp(outside.clock(), timezone.utc).strftime("%Y%m%dT%H%M%SZ")
         self._in_files = FilePlaces(
             outside.store, outside.locks, outside.leftovers, outside.backups, keep=settings.backups, stamp=stamp
@@ -212,8 +213,11 @@ class RenderFlow:
         """The file with the contents of its sources; the first source that could not be read is the file's error."""
         if not file.present:
             return file
-        paths = self._settings.embed
-        return embedded(file, {at: _found(self._sources[at]) for at in sources_of([file], paths=paths)}, paths=paths)
+        if file.name not in self._whole:
+            paths = self._settings.embed
+            sources = {at: _found(self._sources[at]) for at in sources_of([file], paths=paths)}
+            self._whole[file.name] = embedded(file, sources, paths=paths)
+        return self._whole[file.name]
 
     def _joined(self, file: WantedFile) -> Optional[Document]:
         """The files to take over, as one document; those that are not there are left out, as kubectl does."""

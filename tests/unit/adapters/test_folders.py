@@ -70,6 +70,69 @@ def test_what_is_kept_for_one_owner_does_not_count_for_another(tmp_path: Path) -
         store.write(str(tmp_path / "home" / "other"), b"x")
 
 
+class TestSources:
+    """Files that are read: their folder is kept open too, and what happens to it or to the files is noticed as well."""
+
+    @pytest.fixture
+    def reader(self, tmp_path: Path) -> SecretFiles:
+        """A store that has already read from ``people``."""
+        (tmp_path / "people").mkdir(0o700)
+        for name in ("first", "second"):
+            (tmp_path / "people" / name).write_text(name)
+        made = SecretFiles()
+        assert made.read(str(tmp_path / "people" / "first")) == b"first"
+        return made
+
+    def test_the_second_file_needs_no_walk(self, tmp_path: Path, reader: SecretFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+        opened: list[object] = []
+        real = os.open
+        monkeypatch.setattr(os, "open", lambda path, *rest, **named: (opened.append(path), real(path, *rest, **named))[1])
+        assert reader.read(str(tmp_path / "people" / "second")) == b"second"
+        assert reader.read(str(tmp_path / "people" / "third")) is None
+        assert opened == ["second", "third"]
+
+    def test_a_folder_that_was_replaced_is_walked_to_again(self, tmp_path: Path, reader: SecretFiles) -> None:
+        (tmp_path / "people").rename(tmp_path / "moved")
+        (tmp_path / "people").mkdir(0o700)
+        (tmp_path / "people" / "second").write_text("new")
+        assert reader.read(str(tmp_path / "people" / "second")) == b"new"
+
+    def test_a_link_of_somebody_else_in_its_place_is_refused(self, tmp_path: Path, reader: SecretFiles) -> None:
+        (tmp_path / "people").rename(tmp_path / "moved")
+        (tmp_path / "elsewhere").mkdir(0o700)
+        (tmp_path / "people").symlink_to("elsewhere")
+        os.lchown(tmp_path / "people", 65534, 65534)
+        with pytest.raises(Refused, match="symbolic link made by nobody"):
+            reader.read(str(tmp_path / "people" / "second"))
+
+    @pytest.mark.parametrize("target", ["second", "../people/second", "{folder}/second"])
+    def test_a_link_in_it_counts_when_it_is_ours(self, tmp_path: Path, reader: SecretFiles, target: str) -> None:
+        link = tmp_path / "people" / "link"
+        link.symlink_to(target.format(folder=tmp_path / "people"))
+        assert reader.read(str(link)) == b"second"
+        os.lchown(link, 65534, 65534)
+        with pytest.raises(Refused, match="symbolic link made by nobody"):
+            reader.read(str(link))
+
+
+@pytest.mark.parametrize("size", [0, 1, 4095, 4096, 4097, 70_000])
+def test_a_source_is_read_in_whole(tmp_path: Path, size: int) -> None:
+    content = os.urandom(size)
+    (tmp_path / "source").write_bytes(content)
+    assert SecretFiles().read(str(tmp_path / "source")) == content
+
+
+def test_a_source_that_does_not_say_its_size_is_read_in_whole() -> None:
+    assert SecretFiles().read("/proc/self/mountinfo") == Path("/proc/self/mountinfo").read_bytes()
+
+
+def test_a_source_without_end_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "source").open("wb") as stream:
+        stream.truncate(1 << 40)
+    with pytest.raises(Refused, match="larger than 16 MiB"):
+        SecretFiles().read(str(tmp_path / "source"))
+
+
 def test_many_folders_do_not_use_up_the_files_a_process_may_open(tmp_path: Path) -> None:
     store, before = SecretFiles(), len(os.listdir("/proc/self/fd"))
     for number in range(300):
