@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Callable
 
@@ -24,14 +25,38 @@ def _people() -> Iterable[Any]:
 def _current(name: str) -> Callable[..., Any]:
     """A filter over those people of the list who count ``at`` a moment, ``without`` some.
 
-    One filter instead of three in a row, because templates look at every single value on the way from one to the next.
+    One filter instead of three in a row, because templates look at every single value on the way from one to the next. The list
+    may come as JSON text for the same reason.
     """
 
     def call(raw: object, *rest: Any, at: object = "", without: Iterable[str] = (), **named: Any) -> Any:
-        those = later(_people, "lists.those_who_count")(raw, at, without)
+        those = later(_people, "lists.those_who_count")(_listed(raw), at, without)
         return later(_people, name)(those, *rest, **named)
 
     return _filter(call)
+
+
+def _listed(raw: object) -> object:
+    if not isinstance(raw, str):
+        return raw
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return raw  # which is no list, as is then said
+
+
+def _report(raw: object, results: Mapping[str, Any], **named: Any) -> Any:
+    """Only what a report is made of is looked at."""
+    module = next(one for one in _people() if one.__name__.endswith(".report"))
+    told = {beat: _part(found, module.NEEDED) for beat, found in results.items()}
+    return _current("report.people_report")(raw, told, **named)
+
+
+def _part(told: Mapping[str, Any], needed: Iterable[str]) -> Mapping[str, Any]:
+    if not isinstance(told, Mapping) or "entries" not in told:
+        return told
+    parts = [{key: entry[key] for key in needed if key in entry} for entry in told["entries"] or ()]
+    return {**{key: told[key] for key in told if key != "entries"}, "entries": parts}
 
 
 def _failed(results: Mapping[str, Any]) -> Any:
@@ -58,5 +83,5 @@ class FilterModule:
             "people_grants": _current("lists.people_grants"),
             "people_kubeconfigs": _current("lists.people_kubeconfigs"),
             "people_problems": problems_of(later(_people, "lists.people_kubeconfigs")),
-            "people_report": _current("report.people_report"),
+            "people_report": _report,
         }

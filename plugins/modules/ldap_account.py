@@ -551,7 +551,6 @@ counts:
 
 from typing import Any
 
-from ..module_utils._adapters.kube_api import KubeApiClient
 from ..module_utils._adapters.ldap_server import LdapServer
 from ..module_utils._adapters.random_text import new_password
 from ..module_utils._adapters.secret_file import SecretFiles
@@ -638,6 +637,8 @@ def wire(params: dict[str, Any]) -> LdapAccountFlow:
     files: Any = SecretFiles()
     secret = params["password_secret"]
     if secret:
+        from ..module_utils._adapters.kube_api import KubeApiClient  # takes a tenth of a second, which others are spared
+
         need("urllib3", "yaml")
         login = {**dict.fromkeys(KUBE_AUTH_SPEC.options), "kubeconfig": secret["kubeconfig"], "context": secret["context"]}
         files = SecretPasswords(KubeApiClient.from_params(login), secret["namespace"], files)

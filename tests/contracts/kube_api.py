@@ -108,6 +108,12 @@ class KubeApiContract:
         assert sorted(one["metadata"]["name"] for one in found.objects) == ["one", "three"]
         assert found.resource_version
 
+    def test_a_list_leaves_out_by_label(self, api: KubeApi, maps: str) -> None:
+        for name, labels in (("one", {"team": "red"}), ("two", {"team": ""}), ("three", {})):
+            api.call("POST", maps, config_map(name, mine="1", **labels))
+        found = api.list_all(maps, {"labelSelector": "mine=1,!team"})
+        assert [one["metadata"]["name"] for one in found.objects] == ["three"]
+
     def test_a_list_leaves_out_by_field(self, api: KubeApi, maps: str) -> None:
         for name in ("one", "two", "three"):
             api.call("POST", maps, config_map(name, f="1"))

@@ -23,7 +23,6 @@ with suppress(ImportError):  # said in words by deps.need
     from urllib3.exceptions import HTTPError
 
 _PAGE = "500"
-_CONNECTIONS = 32
 _FIRST_PAUSE = 0.25
 _STARTING = 10.0  # seconds that a restarted server may take until it knows logins and rights again
 _CONTENT_TYPES = {"PATCH": "application/merge-patch+json", "APPLY": "application/apply-patch+yaml"}
@@ -32,17 +31,19 @@ _CONTENT_TYPES = {"PATCH": "application/merge-patch+json", "APPLY": "application
 class KubeApiClient:
     """One API server, one identity. Safe to call from several threads. Without ``repeats`` every first answer counts.
 
+    At most ``connections`` are kept open.
+
     ``clock_offset`` is how many seconds the server's clock is ahead of ours, by its first answer; None before that.
     """
 
-    def __init__(self, login: KubeLogin, *, timeout: float = 30.0, repeats: bool = True) -> None:
+    def __init__(self, login: KubeLogin, *, timeout: float = 30.0, repeats: bool = True, connections: int = 32) -> None:
         self.server = login.server
         self.clock_offset: Optional[float] = None
         self._login = login
         self._timeout = timeout
         self._patience = timeout if repeats else 0.0
         self._headers = _headers(login)
-        self._pool, self._base = _pool(login, timeout)
+        self._pool, self._base = _pool(login, timeout, connections)
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any], *, timeout: float = 30.0) -> KubeApiClient:
@@ -54,7 +55,7 @@ class KubeApiClient:
         cls, config: Mapping[str, Any], context: Optional[str] = None, *, timeout: float = 10.0, folder: str = ""
     ) -> KubeApiClient:
         """A client for a kubeconfig given as a value, for a login check: it runs no command that the file names."""
-        return cls(login_from_kubeconfig(config, context, folder=folder), timeout=timeout)
+        return cls(login_from_kubeconfig(config, context, folder=folder), timeout=timeout, connections=1)
 
     def call(
         self,
@@ -257,9 +258,9 @@ def _headers(login: KubeLogin) -> Any:
     return headers
 
 
-def _pool(login: KubeLogin, timeout: float) -> tuple[Any, str]:
+def _pool(login: KubeLogin, timeout: float, connections: int) -> tuple[Any, str]:
     """What requests go through, and what stands before the path in their URL."""
-    options: dict[str, Any] = {"maxsize": _CONNECTIONS, "timeout": timeout}
+    options: dict[str, Any] = {"maxsize": connections, "timeout": timeout}
     if login.server.startswith("https:"):
         options["ssl_context"] = tls_context(login)
         if login.server_name:

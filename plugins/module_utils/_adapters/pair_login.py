@@ -21,7 +21,8 @@ class PairLogin:
 
     def who(self, cert_pem: str, key_pem: bytes) -> tuple[str, tuple[str, ...]]:
         """The user and the groups that the server sees."""
-        client = KubeApiClient(replace(self._login, cert=cert_pem, key=key_pem.decode("ascii")), timeout=self._timeout)
+        login = replace(self._login, cert=cert_pem, key=key_pem.decode("ascii"))
+        client = KubeApiClient(login, timeout=self._timeout, connections=1)
         review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
         info = client.call("POST", _SELF_REVIEW, review)["status"]["userInfo"]
         return str(info["username"]), tuple(info.get("groups") or ())

@@ -16,11 +16,11 @@ import os
 import pwd
 import stat
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from posixpath import abspath, basename, dirname, join, split
-from typing import Optional, Union
+from typing import Optional
 
 from .._core.errors import BackendFailed, BadInput, Refused
 
@@ -29,7 +29,6 @@ READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _MAX_LINKS = 20
 _MOST_KEPT = 64
-_READERS = "readers"
 _HINTS = {
     errno.EPERM: "Giving a file to another user or group needs root (become: true).",
     errno.ENOTDIR: "A part of the path is not a folder.",
@@ -75,9 +74,8 @@ class Folders:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[
-            tuple[str, Union[int, str, None]], int
-        ] = {}  # by path, and for whom: the owner of the files, or readers
+        self._kept: dict[tuple[str, Optional[int]], int] = {}  # by path and the owner of the files
+        self._kept_to_read: dict[str, tuple[int, tuple[str, ...]]] = {}  # by path; with the folders that led there
         self._opened: list[int] = []  # replaced ones too: another thread may still be using them
         weakref.finalize(self, _close_all, self._opened)
 
@@ -92,42 +90,53 @@ class Folders:
             yield kept, name
             return
         with opened_folder(folder, rules) as opened:
-            self._keep((folder, rules.uid), opened)
+            if len(self._opened) < _MOST_KEPT:
+                self._kept[folder, rules.uid] = self._held(opened)
             yield opened, name
 
     def source(self, path: str) -> int:
         """A descriptor of a file to be read; links made by root or by ourselves are followed, also as the last part."""
         folder, name = split(absolute(path))
-        kept = self._kept.get((folder, _READERS))
-        if kept is not None and _at(folder, kept) is not None:
-            try:
-                return os.open(name, READ, dir_fd=kept)
-            except OSError as exc:
-                if exc.errno != errno.ELOOP:  # a link, and it matters who made it
-                    raise
-        return self._walk_to(folder, name)
+        kept, real = self._kept_to_read.get(folder, (None, ()))
+        if kept is None or _at(folder, kept) is None:
+            return self._walk_to(folder, name)
+        try:
+            return os.open(name, READ, dir_fd=kept)
+        except OSError as exc:
+            if exc.errno != errno.ELOOP:  # a link, and it matters who made it
+                raise
+        return _followed(_Walk(None, os.dup(kept), real), name)
 
     def _walk_to(self, folder: str, name: str) -> int:
         walk = _Walk(None)
         try:
             walk.go(folder)
-            self._keep((folder, _READERS), walk.descriptor)
-            while True:
-                target = walk.link(name)
-                if target is None:
-                    return os.open(name, READ, dir_fd=walk.descriptor)
-                if target.startswith("/"):
-                    walk.restart()
-                further, name = split(target)
-                walk.go(further)
-        finally:
+            if len(self._opened) < _MOST_KEPT:
+                self._kept_to_read[folder] = (self._held(walk.descriptor), tuple(walk.real))
+        except BaseException:
             os.close(walk.descriptor)
+            raise
+        return _followed(walk, name)
 
-    def _keep(self, key: tuple[str, Union[int, str, None]], opened: int) -> None:
-        if len(self._opened) < _MOST_KEPT:
-            kept = os.dup(opened)
-            self._opened.append(kept)
-            self._kept[key] = kept
+    def _held(self, opened: int) -> int:
+        kept = os.dup(opened)
+        self._opened.append(kept)
+        return kept
+
+
+def _followed(walk: _Walk, name: str) -> int:
+    """A descriptor of the file ``name`` where the walk stands, or of the one that a link leads to. The walk ends."""
+    try:
+        while True:
+            target = walk.link(name)
+            if target is None:
+                return os.open(name, READ, dir_fd=walk.descriptor)
+            if target.startswith("/"):
+                walk.restart()
+            further, name = split(target)
+            walk.go(further)
+    finally:
+        os.close(walk.descriptor)
 
 
 def _close_all(descriptors: list[int]) -> None:
@@ -169,12 +178,15 @@ def resolved(path: str) -> str:
 
 
 class _Walk:
-    """A walk from the root, one part at a time, each opened relative to the one before. ``rules`` None means reading only."""
+    """A walk from the root, one part at a time, each opened relative to the one before. ``rules`` None means reading only.
 
-    def __init__(self, rules: Optional[Rules]) -> None:
+    ``start`` is an open folder that an earlier walk came to, through ``real``; the walk takes it over.
+    """
+
+    def __init__(self, rules: Optional[Rules], start: Optional[int] = None, real: Iterable[str] = ()) -> None:
         self.rules = rules
-        self.descriptor = os.open("/", _FOLDER)
-        self.real: list[str] = []
+        self.descriptor = os.open("/", _FOLDER) if start is None else start
+        self.real = list(real)
         self.links = 0
 
     def go(self, path: str) -> None:

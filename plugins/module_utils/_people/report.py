@@ -12,6 +12,7 @@ from .delivery import owner_of
 from .person import Person, people_from
 
 BEATS = ("left", "account", "certificate", "grant", "kubeconfig")
+NEEDED = ("kind", "name", "action", "reason", "error", "groups", "not_after", "login")  # of an entry
 _COLUMNS = ("name", "result", "account", "certificate", "kubeconfig", "grants", "login", "why")
 
 

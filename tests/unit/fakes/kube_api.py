@@ -311,8 +311,8 @@ def _in_collection(key: str, collection: str) -> bool:
 def _selected(obj: Mapping[str, Any], query: Optional[Mapping[str, str]]) -> bool:
     labels = obj["metadata"].get("labels") or {}
     for term in filter(None, (query or {}).get("labelSelector", "").split(",")):
-        name, equals, value = term.partition("=")
-        if name not in labels or (equals and labels[name] != value):
+        name, equals, value = term.lstrip("!").partition("=")
+        if (name in labels) == term.startswith("!") or (equals and labels[name] != value):
             return False
     for term in filter(None, (query or {}).get("fieldSelector", "").split(",")):
         path, _differs, value = term.partition("!=")

@@ -45,6 +45,43 @@ def test_the_people_who_count_at_a_moment_and_without_some() -> None:
     assert len(filters("people")["people_accounts"](people)) == 3
 
 
+def test_the_list_may_come_as_text() -> None:
+    people = [{"name": "anna", "full_name": "Anna Ärmel", "groups": ["red"]}, {"name": "bo", "state": "absent"}]
+    accounts = filters("people")["people_accounts"]
+    assert accounts(json.dumps(people)) == accounts(people)
+    for text in ("", "anna", '{"name": "anna"}'):
+        with pytest.raises(AnsibleFilterError, match="The list of people is not a list"):
+            accounts(text)
+
+
+def test_a_report_needs_only_a_part_of_the_results() -> None:
+    entry = {
+        "kind": "certificate",
+        "name": "anna",
+        "action": "created",
+        "reason": "",
+        "groups": ["red"],
+        "not_after": "2027-01-31T00:00:00Z",
+    }
+    login = {
+        "kind": "kubeconfig",
+        "name": "/k/anna.kubeconfig",
+        "action": "created",
+        "login": {"user": "anna", "groups": ["red"]},
+    }
+    broken = {"kind": "grant", "name": "anna:edit", "action": "failed", "error": {"msg": "No.", "hint": "Ask."}}
+    results = {
+        "left": {},
+        "account": {"msg": "There is no server."},
+        "certificate": {"entries": [{**entry, "serial": "1", "seconds_left": 2}]},
+        "kubeconfig": {"entries": [{**login, "logins": []}]},
+        "grant": {"entries": [broken], "next_end": {"name": "anna:view", "at": "2027-01-01T00:00:00Z"}},
+    }
+    whole = importlib.import_module(f"{PACKAGE.replace('filter', 'module_utils._people')}.report").people_report
+    people = [{"name": "anna", "groups": ["red"]}]
+    assert filters("people")["people_report"](people, results) == whole(people, results)
+
+
 def test_only_results_with_a_failure_are_looked_through() -> None:
     def told(kind: str, action: str, **counts: int) -> dict[str, Any]:
         return {"counts": counts, "entries": [{"kind": kind, "name": "anna", "action": action, "error": {"msg": "no"}}]}
