@@ -26,6 +26,7 @@ from .safe_folder import READ, Folders, Rules, explained
 _BIRTH = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _RECORD_BYTES = 4096
 _PAUSE = 0.05
+_WRITING = 2.0
 _ENDED = ("Z", "X")
 
 
@@ -49,6 +50,12 @@ class KubeconfigLocks:
             finally:
                 with explained(lock, "removed"), contextlib.suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=folder)
+
+    def wait(self, path: str) -> None:
+        """Wait until nobody holds the lock of ``path``, or it has been held longer than a file takes to be written."""
+        deadline = time.monotonic() + min(self._patience, _WRITING)
+        while os.path.lexists(f"{path}.lock") and time.monotonic() < deadline:
+            time.sleep(_PAUSE)
 
     def _take(self, folder: int, name: str, shown: str) -> None:
         deadline = time.monotonic() + self._patience

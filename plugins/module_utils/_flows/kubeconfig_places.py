@@ -30,6 +30,9 @@ class FileLocks(Protocol):
     def hold(self, path: str, *, owner: Optional[str] = None, group: Optional[str] = None) -> AbstractContextManager[None]:
         """Keep others from rewriting ``path`` meanwhile; raises Conflict when somebody else keeps it."""
 
+    def wait(self, path: str) -> None:
+        """Wait a little for whoever is rewriting ``path``; no longer than it takes to write a file."""
+
 
 class Backups(Protocol):
     """Earlier versions of a file."""
@@ -73,6 +76,14 @@ class FilePlaces:
     def find(self, file: WantedFile) -> Optional[StoredFile]:
         """What stands there."""
         return self._store.find(file.path, owner=file.owner, group=file.group)
+
+    def find_again(self, file: WantedFile) -> Found:
+        """What stands there when nobody is writing it: kubectl empties a file before it fills it."""
+        self._locks.wait(file.path)
+        try:
+            return self.find(file)
+        except CollError as exc:
+            return exc
 
     def change(self, file: WantedFile, make: Make) -> Facts:
         """Read and merge anew under the lock, so that what others wrote meanwhile stays, and write."""

@@ -28,6 +28,7 @@ from .kubeconfig_places import Backups, FileLocks, FilePlaces, Found, Leftovers,
 KIND = "kubeconfig"
 _REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 _TOLD = 10
+_LOOKS = 5
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -240,6 +241,18 @@ class RenderFlow:
         return found
 
     def _drafted(self, file: WantedFile, stored: Found) -> Union[Draft, CollError]:
+        """The draft of a file; where there can be none, the file is read again, because somebody may just be writing it."""
+        made = self._tried(file, stored)
+        for _look in range(_LOOKS):
+            if isinstance(made, Draft) or not isinstance(stored, StoredFile) or file.place is not None:
+                break
+            again = self._in_files.find_again(file)
+            if again == stored:
+                break
+            stored, made = again, self._tried(file, again)
+        return made
+
+    def _tried(self, file: WantedFile, stored: Found) -> Union[Draft, CollError]:
         try:
             return self._draft(file, _found(stored))
         except CollError as exc:

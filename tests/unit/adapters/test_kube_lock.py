@@ -117,3 +117,18 @@ def test_many_that_find_the_same_stale_lock_still_take_turns(tmp_path: Path) -> 
     for thread in threads:
         thread.join()
     assert most == [1]
+
+
+def test_a_writer_is_waited_for_as_long_as_a_file_takes_to_be_written(tmp_path: Path) -> None:
+    path, locks = tmp_path / "config", KubeconfigLocks(patience=0.3)
+    begun = time.monotonic()
+    locks.wait(str(path))
+    assert time.monotonic() - begun < 0.05
+    lock = Path(f"{path}.lock")
+    lock.touch()
+    threading.Timer(0.1, lock.unlink).start()
+    locks.wait(str(path))
+    assert not lock.exists()
+    lock.touch()
+    locks.wait(str(path))
+    assert lock.exists()

@@ -77,11 +77,16 @@ class FakeSecretStore:
 
 
 class FakeLocks:
-    """Locks that remember what was locked; ``meanwhile`` runs once when a lock is taken, as a parallel writer would have."""
+    """Locks that remember what was locked; ``meanwhile`` runs once when a lock is taken, as a parallel writer would have.
+
+    ``awaited`` are the paths whose writer was waited for, and ``written`` is what that writer did, once.
+    """
 
     def __init__(self) -> None:
         self.taken: list[str] = []
+        self.awaited: list[str] = []
         self.meanwhile: Optional[Callable[[], None]] = None
+        self.written: Optional[Callable[[], None]] = None
 
     @contextmanager
     def hold(self, path: str, *, owner: Optional[str] = None, group: Optional[str] = None) -> Iterator[None]:
@@ -91,6 +96,13 @@ class FakeLocks:
             self.meanwhile, call = None, self.meanwhile
             call()
         yield
+
+    def wait(self, path: str) -> None:
+        """See the port."""
+        self.awaited.append(path)
+        if self.written is not None:
+            self.written, call = None, self.written
+            call()
 
 
 class FakeLeftovers:

@@ -161,6 +161,31 @@ def test_a_broken_file_is_left_alone_and_the_others_are_written(world: World) ->
     assert entries["/k/bert.config"]["action"] == "created"
 
 
+@pytest.mark.parametrize("part", [b"users: [", b"contexts:\n- {name: x, context: {cluster: x, user: anna}}\n"])
+def test_a_file_that_somebody_is_just_writing_is_read_again(world: World, part: bytes) -> None:
+    world.run([person("bert", path="/k/anna.config")])
+    whole = world.store.files["/k/anna.config"].content
+    world.store.put("/k/anna.config", part)
+    world.locks.written = lambda: world.store.put("/k/anna.config", whole)
+    wanted = person(
+        "anna", contexts=[{"name": "anna@prod", "behavior": "merge", "context": {"cluster": "prod", "user": "bert"}}]
+    )
+    _run, entries = world.run([wanted])
+    assert entries["/k/anna.config"]["action"] == "updated" and world.locks.awaited == ["/k/anna.config"]
+    assert [entry["name"] for entry in world.document("/k/anna.config")["users"]] == ["bert", "anna"]
+
+
+def test_a_file_that_is_written_again_and_again_is_given_up(world: World) -> None:
+    def write() -> None:
+        world.store.put("/k/anna.config", world.store.files["/k/anna.config"].content + b"[")
+        world.locks.written = write
+
+    world.store.put("/k/anna.config", b"users: [")
+    world.locks.written = write
+    _run, entries = world.run([person("anna")])
+    assert entries["/k/anna.config"]["error"]["code"] == "conflict"
+
+
 def test_a_removed_file_is_gone_once(world: World) -> None:
     world.run([person("anna"), person("bert")])
     for action in ("removed", "unchanged"):
