@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
 import signal
 import subprocess
+import tempfile
 import time
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -49,18 +51,18 @@ class Repair:
         """A run that is killed as soon as the API server tells what is wanted."""
         command = [str(LAB), "exec", "--", *self._books.command(book, **self.disks, **values)]
         environment = {**os.environ, **ansible_env()}
-        run = subprocess.Popen(
-            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-        try:
-            deadline = time.monotonic() + 300
-            while wanted not in self.operator():
-                assert run.poll() is None, "it ended by itself"
-                assert time.monotonic() < deadline
-                time.sleep(0.3)
-        finally:
-            os.killpg(run.pid, signal.SIGKILL)
-            run.wait()
+        with tempfile.TemporaryFile("w+") as printed:
+            run = subprocess.Popen(command, env=environment, stdout=printed, stderr=subprocess.STDOUT, start_new_session=True)
+            try:
+                deadline = time.monotonic() + 300
+                while wanted not in self.operator():
+                    assert run.poll() is None, f"it ended by itself: {_all_of(printed)}"
+                    assert time.monotonic() < deadline, _all_of(printed)
+                    time.sleep(0.3)
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(run.pid, signal.SIGKILL)
+                run.wait()
 
     def module(self, name: str, *, check: bool = False, **arguments: Any) -> dict[str, Any]:
         """One run of a module that speaks to the API server."""
@@ -105,6 +107,11 @@ class Repair:
 
     def read(self) -> str:
         return self.ceph.command("rados", "--pool", "ceph-block", "get", "letter", "-")
+
+
+def _all_of(stream: IO[str]) -> str:
+    stream.seek(0)
+    return stream.read()
 
 
 def _disk_list() -> dict[str, Any]:
