@@ -113,12 +113,13 @@ class UserCertFlow:
         """One stage: side by side, except for the one watch that collects the whole batch."""
         if stage.name in (planning.COLLECT, planning.SIGN):
             return self._gather(stage)
+        if stage.name == planning.INSTALL:
+            return self._install_all(stage)
         calls: dict[str, Callable[[Step], Optional[Facts]]] = {
             planning.DISCARD: self._discard,
             planning.KEYS: self._make_key,
             planning.REQUEST: self._ask,
             planning.APPROVE: self._desk.approve,
-            planning.INSTALL: self._install,
             planning.CLEAN: self._clean,
             planning.LOGIN: self._verify_login,
             planning.REMOVE: self._remove,
@@ -236,6 +237,17 @@ class UserCertFlow:
         found = objections(certificate, person, attempt.key_hash, max(int(self._out.clock()), approved))
         return not_as_asked(person.name, certificate, found) if found else None
 
+    def _install_all(self, stage: Stage) -> Iterator[Outcome]:
+        """Install, and remove the request behind it: while threads wait for the disk, others speak to the server."""
+        installed = each_step(stage.steps, self._install, concurrency=self._concurrency, stop_on_error=self.stop_on_error)
+        for outcome, _nothing in pool.each(installed, self._finish_early, concurrency=self._concurrency):
+            yield outcome
+
+    def _finish_early(self, installed: Outcome) -> None:
+        if installed.error is None:
+            with suppress(CollError):  # it is tried again, and told, among the clean-ups
+                self._desk.finish(installed.step.entry)
+
     def _install(self, step: Step) -> Facts:
         pem, certificate = self._certificates[step.entry]
         try:
@@ -244,8 +256,6 @@ class UserCertFlow:
             with suppress(CollError):
                 self._desk.finish(step.entry)
             raise
-        with suppress(CollError):  # it is tried again, and told, among the clean-ups
-            self._desk.finish(step.entry)
         return {
             **planning.certificate_facts(certificate, int(self._out.clock())),
             "granted_seconds": certificate.life,
