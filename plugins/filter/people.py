@@ -46,17 +46,7 @@ def _listed(raw: object) -> object:
 
 
 def _report(raw: object, results: Mapping[str, Any], **named: Any) -> Any:
-    """Only what a report is made of is looked at."""
-    module = next(one for one in _people() if one.__name__.endswith(".report"))
-    told = {beat: _part(found, module.NEEDED) for beat, found in results.items()}
-    return _current("report.people_report")(raw, told, **named)
-
-
-def _part(told: Mapping[str, Any], needed: Iterable[str]) -> Mapping[str, Any]:
-    if not isinstance(told, Mapping) or "entries" not in told:
-        return told
-    parts = [{key: entry[key] for key in needed if key in entry} for entry in told["entries"] or ()]
-    return {**{key: told[key] for key in told if key != "entries"}, "entries": parts}
+    return _current("report.people_report")(raw, later(_people, "report.needed_of")(results), **named)
 
 
 def _failed(results: Mapping[str, Any]) -> Any:

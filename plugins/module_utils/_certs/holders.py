@@ -11,18 +11,16 @@ from .._core.errors import Refused
 from .pair import Pair
 from .wanted import Person, Wanted
 
-OWNER_LABEL = "kubestead.platform/owner"  # on every binding that the module rbac_grant made
+OTHERS = "!kubestead.platform/owner"  # selects bindings that rbac_grant did not make; those it made have the label
 
 Holders = Mapping[tuple[str, str], str]
 
 
 def holders_of(bindings: Iterable[Mapping[str, Any]]) -> Holders:
-    """By (``User`` or ``Group``, name): a binding that is not ours and gives rights to it, in words."""
+    """By (``User`` or ``Group``, name): one of these bindings that gives rights to it, in words."""
     found: dict[tuple[str, str], str] = {}
     for binding in bindings:
         meta = binding["metadata"]
-        if OWNER_LABEL in (meta.get("labels") or {}):
-            continue
         namespace = meta.get("namespace")
         kind, where = ("RoleBinding", f" in namespace {namespace!r}") if namespace else ("ClusterRoleBinding", "")
         role = (binding.get("roleRef") or {}).get("name")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._certs import rights
-from .._certs.holders import OWNER_LABEL, Holders, holders_of
+from .._certs.holders import OTHERS, Holders, holders_of
 from .._certs.rights import Right
 from .._certs.wanted import Wanted
 from .._core import pool
@@ -50,8 +50,8 @@ class Preflight:
     def holders(self) -> Holders:
         """Names with rights that were not granted with this collection: one LIST of each kind of binding, ours left out."""
         kinds = ("clusterrolebindings", "rolebindings")
-        others = {"labelSelector": f"!{OWNER_LABEL}"}
-        return holders_of(obj for kind in kinds for obj in self.kube.list_all(f"{_BINDINGS}/{kind}", others).objects)
+        query = {"labelSelector": OTHERS}
+        return holders_of(obj for kind in kinds for obj in self.kube.list_all(f"{_BINDINGS}/{kind}", query).objects)
 
     def signer_doubt(self, now: int) -> tuple[str, ...]:
         """A warning when the signer seems to be off, from what it did with the requests that stand on the server."""

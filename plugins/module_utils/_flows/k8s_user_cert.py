@@ -244,18 +244,14 @@ class UserCertFlow:
             yield outcome
 
     def _finish_early(self, installed: Outcome) -> None:
-        if installed.error is None:
+        """With a Conflict too: a run beside this one was faster, and does not know of a request made after its clean-up."""
+        if installed.error is None or isinstance(installed.error, Conflict):
             with suppress(CollError):  # it is tried again, and told, among the clean-ups
                 self._desk.finish(installed.step.entry)
 
     def _install(self, step: Step) -> Facts:
         pem, certificate = self._certificates[step.entry]
-        try:
-            self._out.pairs.install(self._jobs[step.entry].person.name, self._desk.attempts[step.entry].version, pem)
-        except Conflict:  # a run beside this one was faster, and does not know of a request made after its clean-up
-            with suppress(CollError):
-                self._desk.finish(step.entry)
-            raise
+        self._out.pairs.install(self._jobs[step.entry].person.name, self._desk.attempts[step.entry].version, pem)
         return {
             **planning.certificate_facts(certificate, int(self._out.clock())),
             "granted_seconds": certificate.life,

@@ -12,7 +12,7 @@ from .delivery import owner_of
 from .person import Person, people_from
 
 BEATS = ("left", "account", "certificate", "grant", "kubeconfig")
-NEEDED = ("kind", "name", "action", "reason", "error", "groups", "not_after", "login")  # of an entry
+_NEEDED = ("kind", "name", "action", "reason", "error", "groups", "not_after", "login")  # of an entry
 _COLUMNS = ("name", "result", "account", "certificate", "kubeconfig", "grants", "login", "why")
 
 
@@ -30,6 +30,16 @@ def failed_people(results: Mapping[str, Any]) -> list[str]:
     """Names of the people for whom anything failed. ``results``: module results by beat (see ``BEATS``)."""
     pieces = _by_person(results)
     return sorted(name for name, found in pieces.items() if any(piece.action == "failed" for piece in found))
+
+
+def needed_of(results: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``people_report`` is made of, out of all that the modules tell: a template looks at every value that is handed on."""
+    return {beat: _needed(told) if isinstance(told, Mapping) and "entries" in told else told for beat, told in results.items()}
+
+
+def _needed(told: Mapping[str, Any]) -> dict[str, Any]:
+    entries = [{key: entry[key] for key in _NEEDED if key in entry} for entry in told["entries"] or ()]
+    return {**{key: told[key] for key in told if key != "entries"}, "entries": entries}
 
 
 def people_report(raw: object, results: Mapping[str, Any]) -> dict[str, Any]:
