@@ -87,8 +87,9 @@ options:
         required: true
   wait:
     description:
-      - With O(state=out), how many seconds to wait at most until Ceph calls the OSDs safe to destroy. What is reported then tells
-        whether it does.
+      - How many seconds to wait at most, once the OSDs are out, until Ceph calls them safe to destroy and ok to stop. With
+        O(state=out), what is reported then tells whether they are safe.
+      - With O(state=absent), it bridges the moments in which Ceph takes its word back because placement groups move once more.
     type: int
     default: 0
   state:

@@ -132,8 +132,9 @@ class RookOsdFlow:
         error: Optional[CollError] = None
         asked = [(self._leaver(step).number, self._leaver(step).fsid) for step in steps]
         hosts = [leaving.crush_name(node) for node in self._wanted.request.nodes]
+        question = Question("out", asked, hosts, self._wanted.wait_seconds)
         try:
-            self._look_at(replace(self._seen, told=self._ceph.ask(self._cluster, Question("out", asked, hosts))))
+            self._look_at(replace(self._seen, told=self._ceph.ask(self._cluster, question)))
         except CollError as exc:
             error = exc
         yield from (Outcome(step, error=error) for step in steps)

@@ -22,7 +22,7 @@ _MARGIN_SECONDS = 240
 
 @dataclass(frozen=True)
 class Question:
-    """What a Job does: ``look`` (and wait up to ``seconds`` until the OSDs are safe to destroy), ``out`` or ``purge``.
+    """What a Job does: ``look`` or ``out`` (and wait up to ``seconds`` until the OSDs are safe to destroy), or ``purge``.
 
     ``osds`` are numbers with fsids; a purge takes them in this order. ``hosts`` are told about with all of their OSDs.
     """

@@ -86,8 +86,10 @@ def drop_empty_hosts(names):
 def wait_until_safe():
     end = time.monotonic() + asked["seconds"]
     while time.monotonic() < end:
-        ids = meant()
-        if safe(ids) >= set(ids):
+        there = meant()
+        if not there or any(one["in"] for one in there.values()):
+            return
+        if safe(there) >= set(there) and stoppable(there):
             return
         time.sleep(2)
 
@@ -143,6 +145,7 @@ def look():
 def work():
     if asked["verb"] == "out":
         mark_out()
+        wait_until_safe()
     elif asked["verb"] == "purge":
         hosts = {chains().get(number, ({}, ""))[0].get("host") for number in meant()}
         for number in meant():

@@ -133,6 +133,29 @@ def test_an_osd_that_is_in_or_not_empty_is_not_purged(world: World) -> None:
     assert world.api.objects[OPERATOR]["spec"]["replicas"] == 1
 
 
+def test_one_task_marks_out_and_waits(world: World) -> None:
+    world.ceph.osds[1].empties_after = 5
+    _actions, told = run(world, osds=[1], consent=consent(1), wait=30)
+    assert told["emptying"]["done"]
+    assert 0 < world.seconds < 30
+
+
+def test_a_word_that_ceph_takes_back_for_a_moment_is_waited_for(world: World) -> None:
+    """Safe when the role looked, and not any more when it purges: placement groups move once more."""
+    run(world, osds=[1], consent=consent(1), wait=30)
+    osd = world.ceph.osds[1]
+    osd.pgs, osd.empties_after = 2, 3
+    with pytest.raises(Refused, match="still counts for 2 placement groups"):
+        run(world, osds=[1], consent=consent(1), state="absent")
+    assert run(world, osds=[1], consent=consent(1), state="absent", wait=30)[0]["osd.1"] == "removed"
+
+
+def test_what_is_in_is_not_waited_for(world: World) -> None:
+    with pytest.raises(Refused, match=r"osd\.1 .* is in"):
+        run(world, osds=[1], consent=consent(1), state="absent", wait=30)
+    assert world.seconds < 5
+
+
 def test_waiting_ends_with_the_time_and_tells_how_far_it_is(world: World) -> None:
     world.ceph.osds[1].empties_after = 100
     run(world, osds=[1], consent=consent(1))
